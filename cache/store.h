@@ -1,0 +1,127 @@
+/* What the files of cache/ share, and nobody else sees.
+ *
+ *     cache.c    life, finding results, the table of open ones, queries
+ *     view.c     reading rows, bodies and memos
+ *     stage.c    making a result
+ *     sweep.c    removing results and data
+ *     env.c      LMDB; rows.c, fragment.c, manifest.c: bytes on disk; catalogue.c; folder.c
+ *
+ * Two locks: `writing` around every write transaction, and `results` around what is in memory.
+ * `writing` is taken first. `results` is never held over a disk access.
+ */
+#ifndef CACHE_STORE_H
+#define CACHE_STORE_H
+
+#include <stdatomic.h>
+
+#include "cache/cache.h"
+#include "cache/catalogue.h"
+#include "cache/env.h"
+#include "cache/folder.h"
+#include "gateway/base/arena.h"
+#include "gateway/base/lock.h"
+
+struct cache {
+	struct folder folder;
+	struct env *env;
+	uint64_t size_bytes;
+	int64_t cursor_grace_ms;
+
+	struct lock writing;
+	int64_t readers_checked_ms; /* wall */
+
+	struct lock results;
+	struct catalogue catalogue;
+	size_t live, doomed; /* entries of the catalogue in these states */
+	struct cache_result *idle_newest, *idle_oldest; /* open, and nobody holds them */
+	size_t idle_bytes;
+	struct cache_stage *stages;
+	size_t stage_count;
+	struct cache_view *idle_views;
+	uint64_t last_id;
+	bool fence_told;
+};
+
+struct cache_result {
+	struct cache *cache;
+	struct cache_manifest *m;
+	uint64_t *first; /* part_count + 1: the ordinal at which each part begins, and the end */
+	/* Two bits for each record: 2 * (first[part] + fragment) for a fragment whose checksum was
+	 * verified, and the next bit likewise for a row block. Neither has greater numbers than
+	 * the part has records. */
+	_Atomic uint64_t *verified;
+	size_t memory_bytes;
+	/* under `results` */
+	size_t holders;
+	struct cache_result *newer, *older; /* among the idle */
+};
+
+struct cache_view {
+	struct cache *cache;
+	struct env_txn *txn;
+	struct arena copies; /* of rows that do not stand aligned in the map */
+	struct cache_view *next;
+};
+
+/* --- keys */
+
+#define ID_KEY_BYTES 8
+#define POLICY_KEY_BYTES 16
+#define PART_KEY_BYTES 16 /* the beginning of the keys of one attempt: id, call, attempt */
+#define EXPIRY_KEY_BYTES (8 + 1 + SHA256_BYTES) /* the longest */
+
+enum expiry_kind { EXPIRY_RESULT = 'r', EXPIRY_QUERY = 'q' };
+
+struct id_key {
+	uint8_t bytes[ID_KEY_BYTES];
+};
+struct policy_key {
+	uint8_t bytes[POLICY_KEY_BYTES];
+};
+struct expiry_key {
+	uint8_t bytes[EXPIRY_KEY_BYTES];
+	size_t len;
+};
+
+struct id_key id_key(uint64_t id);
+struct policy_key policy_key(uint64_t policy, uint64_t id);
+struct expiry_key expiry_of_result(int64_t wall_ms, uint64_t id);
+struct expiry_key expiry_of_query(int64_t wall_ms, const uint8_t digest[SHA256_BYTES]);
+
+/* --- cache.c */
+
+/* The handle for a manifest, which it takes over on success; held once. */
+enum status result_new(
+    struct cache *c, struct cache_manifest *m, struct cache_result **ret) NODISCARD;
+void result_free(struct cache_result *r);
+/* Damage was found in it: it is not found again, and the sweep removes it. Logs. */
+void result_quarantine(struct cache *c, uint64_t id, const char *what);
+/* With `results` held: LIVE becomes DOOMED. */
+void entry_doom_locked(struct cache *c, struct catalogue_entry *e);
+/* With `results` held: its records are removed; DOOMED becomes GONE, or nothing at all. */
+void entry_gone_locked(struct cache *c, struct catalogue_entry *e);
+
+/* Commits, and logs the first time that it fences the environment. With `writing` held. */
+enum status store_commit(struct cache *c, struct env_txn *t, bool durable) NODISCARD;
+/* Writes the greatest id given out, so that none is given out twice over a restart. */
+void store_put_last_id(struct env_txn *t, uint64_t id);
+/* Adds or prolongs a remembered text. */
+void store_put_query(struct env_txn *t, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t len, int64_t keep_until_ms);
+/* Until when a remembered text is kept; false if it is not there, or damaged. */
+bool store_query_end(struct env_txn *t, const uint8_t digest[SHA256_BYTES], int64_t *ret_ms);
+/* The id that `current` has for the digest; 0 if none. */
+uint64_t store_current(struct env_txn *t, const uint8_t digest[SHA256_BYTES]);
+
+/* --- stage.c */
+
+/* With `results` held: whether the id is an open stage's. */
+bool stage_is_open_locked(const struct cache *c, uint64_t id);
+
+/* --- sweep.c */
+
+/* Makes sure that `bytes` more fit into the quota, evicting if need be. With `writing` held.
+ *   STATUS_STORE_FULL  nothing more can be evicted */
+enum status sweep_make_room(struct cache *c, uint64_t bytes) NODISCARD;
+
+#endif

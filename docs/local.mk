@@ -1,0 +1,26 @@
+# docs: the manual pages, the sample and the unit are installed, the rest is in the archive.
+dist_man_MANS += docs/posturegate.8 docs/posturegate.conf.5
+dist_doc_DATA += docs/posturegate.conf.sample
+EXTRA_DIST += \
+	docs/HACKING.md \
+	docs/architecture.md \
+	docs/store-format.md \
+	docs/posturegate.service.in \
+	docs/decisions/0001-lmdb-holds-the-results.md \
+	docs/decisions/0002-own-scanner-instead-of-a-dom.md \
+	docs/decisions/0003-a-thread-per-request-with-libfcgi.md \
+	docs/decisions/0004-libsodium-is-the-one-crypto-library.md \
+	docs/decisions/0005-own-reader-for-settings.md \
+	docs/decisions/0006-end-to-end-tests-in-plain-python.md \
+	docs/decisions/0007-libisal-is-optional.md \
+	docs/decisions/0008-the-simulated-upstream-stands-on-libmicrohttpd.md
+
+if WITH_UNIT
+systemdsystemunit_DATA = docs/posturegate.service
+CLEANFILES += docs/posturegate.service
+endif
+
+docs/posturegate.service: $(top_srcdir)/docs/posturegate.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) docs && $(SED) -e 's|@sbindir@|$(sbindir)|g' \
+		-e 's|@sysconfdir@|$(sysconfdir)|g' \
+		$(top_srcdir)/docs/posturegate.service.in >$@.tmp && mv $@.tmp $@

@@ -1,0 +1,6 @@
+# answer: the one writer. Stands on query, fetch, cache and base.
+noinst_LIBRARIES += libanswer.a
+libanswer_a_SOURCES = \
+	gateway/answer/page.c gateway/answer/page.h \
+	gateway/answer/span.c gateway/answer/span.h
+libanswer_a_CFLAGS = $(AM_CFLAGS)

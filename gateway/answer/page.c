@@ -1,0 +1,94 @@
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "gateway/answer/page.h"
+#include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
+
+void
+page_result_id(uint64_t id, char text[RESULT_TEXT_BYTES])
+{
+	snprintf(text, RESULT_TEXT_BYTES, "%016" PRIx64, id);
+}
+
+static void
+add_date(struct buf *b, const char *name, int64_t wall_ms)
+{
+	char text[CLOCK_TEXT_BYTES];
+	clock_text(wall_ms / 1000, text);
+	buf_printf(b, ",\"%s\":\"%s\"", name, text);
+}
+
+void
+page_result(const struct cache_manifest *m, struct buf *b)
+{
+	char id[RESULT_TEXT_BYTES];
+	page_result_id(m->id, id);
+	buf_printf(b, "\"result\":{\"id\":\"%s\"", id);
+	add_date(b, "fetchedAt", m->fetched_at_ms);
+	add_date(b, "freshUntil", m->fresh_until_ms);
+	buf_str_add(b, ",\"upstreamVersion\":");
+	buf_json_str(b, m->version);
+	buf_printf(b,
+	    ",\"complete\":%s,\"batches\":%" PRIu32 ",\"calls\":%" PRIu32 ",\"hostsAsked\":%" PRIu64
+	    ",\"hostsSeen\":%" PRIu64,
+	    m->complete ? "true" : "false", m->batches, m->calls, m->hosts_asked, m->hosts_seen);
+	if (m->host_error_count > 0) {
+		buf_str_add(b, ",\"hostErrors\":[");
+		for (size_t i = 0; i < m->host_error_count; i++)
+			buf_printf(b, "%s%" PRIu64, i > 0 ? "," : "", m->host_errors[i]);
+		buf_byte(b, ']');
+	}
+	if (m->missing_batch_count > 0) {
+		buf_str_add(b, ",\"missingBatches\":[");
+		for (size_t i = 0; i < m->missing_batch_count; i++)
+			buf_printf(b, "%s%" PRIu32, i > 0 ? "," : "", m->missing_batches[i]);
+		buf_byte(b, ']');
+	}
+	buf_byte(b, '}');
+}
+
+enum status
+page_write(struct page *p, struct buf *b)
+{
+	struct answer_span span;
+	struct cursor next = p->cursor;
+	buf_str_add(b, "{\"data\":[");
+	enum status st = answer_take(&p->answer, p->cursor.position, p->cursor.limit, LIMIT_PAGE_BYTES,
+	    b, &span);
+	if (st != STATUS_OK)
+		return st;
+	p->count = span.count;
+	p->total = p->cursor.total;
+	p->next[0] = '\0';
+	if (!span.end) {
+		next.position = span.next;
+		cursor_encode(&next, p->key, p->next);
+	}
+	buf_printf(b, "],\"page\":{\"limit\":%u,\"count\":%" PRIu64 ",\"total\":%" PRIu64, p->cursor.limit,
+	    p->count, p->total);
+	if (!span.end)
+		buf_printf(b, ",\"next\":\"/v1/postures?cursor=%s\"", p->next);
+	buf_str_add(b, "},");
+	page_result(cache_manifest(p->answer.result), b);
+	buf_byte(b, '}');
+	return b->err;
+}
+
+enum status
+page_write_one(struct page *p, struct buf *b)
+{
+	struct answer_span span;
+	buf_str_add(b, "{\"data\":");
+	enum status st = answer_take(&p->answer, 0, 1, LIMIT_PAGE_BYTES, b, &span);
+	if (st != STATUS_OK)
+		return st;
+	if (span.count == 0)
+		return STATUS_NOT_FOUND;
+	buf_byte(b, ',');
+	page_result(cache_manifest(p->answer.result), b);
+	buf_byte(b, '}');
+	return b->err;
+}

@@ -1,0 +1,35 @@
+/* The page framing: {"data":[…],"page":{…},"result":{…}}, in one buffer, so that its exact length
+ * is known before the first byte leaves.
+ *
+ * Threads: any.
+ */
+#ifndef ANSWER_PAGE_H
+#define ANSWER_PAGE_H
+
+#include "gateway/answer/span.h"
+#include "gateway/query/query.h"
+
+struct page {
+	/* in */
+	struct answer answer;
+	struct cursor cursor;          /* where it begins, and what the next cursor carries on */
+	const uint8_t *key;            /* signs cursors */
+	/* out */
+	uint64_t count, total;
+	char next[CURSOR_TEXT_BYTES];  /* "" on the last page */
+};
+
+/* cursor.total must be set (answer_count() on the first page). */
+enum status page_write(struct page *p, struct buf *body) NODISCARD;
+
+/* {"data":{…},"result":{…}}. STATUS_NOT_FOUND if no record matches. */
+enum status page_write_one(struct page *p, struct buf *body) NODISCARD;
+
+/* "result" as every answer carries it. */
+void page_result(const struct cache_manifest *m, struct buf *body);
+
+/* A result's id as it is shown. */
+#define RESULT_TEXT_BYTES 17
+void page_result_id(uint64_t id, char text[RESULT_TEXT_BYTES]);
+
+#endif

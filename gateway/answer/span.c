@@ -1,0 +1,166 @@
+#include "config.h"
+
+#include "gateway/answer/span.h"
+#include "gateway/base/limits.h"
+#include "gateway/fetch/normalise.h"
+
+#define BLOCKS_PER_VIEW 64 /* a count gives its read transaction back after so many blocks of rows */
+
+/* Walks the rows of a result, block by block. */
+struct walk {
+	const struct answer *a;
+	struct cache_view *view;
+	uint64_t at;      /* ordinal of rows[0] */
+	const struct row *rows;
+	size_t count;     /* rows left in this block */
+	struct cache_source source;
+};
+
+static enum status
+walk_load(struct walk *w)
+{
+	size_t part;
+	uint64_t at;
+	if (!cache_locate(w->a->result, w->at, &part, &at))
+		return STATUS_NOT_FOUND;
+	w->source = cache_source_part(w->a->result, part);
+	return cache_view_rows(w->view, &w->source, at, &w->rows, &w->count);
+}
+
+static void
+walk_skip(struct walk *w, size_t n)
+{
+	w->at += n;
+	w->rows += n;
+	w->count -= n;
+}
+
+/* Moves to the next row that matches, at w->rows[0]; STATUS_NOT_FOUND at the end. */
+static enum status
+walk_to_match(struct walk *w)
+{
+	const struct filter *filter = &w->a->filter;
+	for (;;) {
+		if (w->count == 0) {
+			enum status st = walk_load(w);
+			if (st != STATUS_OK)
+				return st;
+		}
+		if (filter_passes_all(filter))
+			return STATUS_OK;
+		while (w->count > 0) {
+			if (filter_match(filter, w->rows))
+				return STATUS_OK;
+			walk_skip(w, 1);
+		}
+	}
+}
+
+/* How many rows from here on match without a gap, at most `most`. */
+static size_t
+run_length(const struct walk *w, uint64_t most)
+{
+	size_t n = most < w->count ? (size_t)most : w->count;
+	if (filter_passes_all(&w->a->filter))
+		return n;
+	size_t run = 1; /* the walk stands on a match */
+	while (run < n && filter_match(&w->a->filter, w->rows + run))
+		run++;
+	return run;
+}
+
+static enum status
+append(const struct walk *w, size_t most, size_t most_bytes, struct buf *out, size_t *ret_covered)
+{
+	const struct answer *a = w->a;
+	bool whole = a->fields == 0 && a->hide == 0;
+	const char *bytes;
+	size_t len, covered;
+
+	enum status st = cache_view_bodies(w->view, &w->source, w->rows, whole ? most : 1, &bytes, &len,
+	    &covered);
+	if (st != STATUS_OK)
+		return st;
+	/* a slice that would pass the byte limit is taken record by record */
+	if (whole && covered > 1 && out->len + len > most_bytes) {
+		st = cache_view_bodies(w->view, &w->source, w->rows, 1, &bytes, &len, &covered);
+		if (st != STATUS_OK)
+			return st;
+	}
+	if (whole)
+		buf_add(out, bytes, len);
+	else
+		st = normal_project(bytes, len, a->fields != 0 ? a->fields : UINT64_MAX, a->fields == 0,
+		    a->hide, out);
+	*ret_covered = covered;
+	return st != STATUS_OK ? st : out->err;
+}
+
+enum status
+answer_take(const struct answer *a, uint64_t from, uint64_t most_records, size_t most_bytes,
+    struct buf *out, struct answer_span *ret)
+{
+	struct walk w = {.a = a, .at = from};
+	struct answer_span span = {0};
+	size_t begin = out->len;
+	enum status st = cache_view_open(a->cache, &w.view);
+	if (st != STATUS_OK)
+		return st;
+	for (;;) {
+		st = walk_to_match(&w);
+		if (st == STATUS_NOT_FOUND) {
+			span.end = true;
+			st = STATUS_OK;
+			break;
+		}
+		if (st != STATUS_OK || span.count >= most_records ||
+		    (span.count > 0 && out->len - begin >= most_bytes))
+			break;
+		size_t mark = out->len, covered;
+		if (span.count > 0)
+			buf_byte(out, ',');
+		st = append(&w, run_length(&w, most_records - span.count), begin + most_bytes, out, &covered);
+		if (st != STATUS_OK)
+			break;
+		if (span.count > 0 && out->len - begin > most_bytes) {
+			out->len = mark; /* one too many: it begins the next page */
+			break;
+		}
+		span.count += covered;
+		walk_skip(&w, covered);
+	}
+	span.next = w.at;
+	cache_view_close(w.view);
+	if (st == STATUS_OK)
+		*ret = span;
+	return st;
+}
+
+enum status
+answer_count(const struct answer *a, uint64_t *ret_total)
+{
+	if (filter_passes_all(&a->filter)) {
+		*ret_total = cache_manifest(a->result)->records;
+		return STATUS_OK;
+	}
+	struct walk w = {.a = a};
+	uint64_t total = 0;
+	enum status st = STATUS_OK;
+	while (st == STATUS_OK) {
+		st = cache_view_open(a->cache, &w.view);
+		for (int blocks = 0; st == STATUS_OK && blocks < BLOCKS_PER_VIEW; blocks++) {
+			st = walk_load(&w);
+			if (st != STATUS_OK)
+				break;
+			for (size_t i = 0; i < w.count; i++)
+				total += filter_match(&a->filter, &w.rows[i]);
+			walk_skip(&w, w.count);
+		}
+		cache_view_close(w.view);
+		w.view = NULL;
+	}
+	if (st != STATUS_NOT_FOUND)
+		return st;
+	*ret_total = total;
+	return STATUS_OK;
+}

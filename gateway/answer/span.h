@@ -1,0 +1,39 @@
+/* The records of an answer: source × residual filter and grant × record transform.
+ *
+ * Every framing (page now; whole results and legacy arrays later) gets its records here, as runs
+ * of JSON text joined by commas. Unfiltered and untransformed runs are copied as whole slices of
+ * the store; nothing is looked at record by record.
+ *
+ * Threads: any. Opens short views of the cache; never while anything is written to a client.
+ */
+#ifndef ANSWER_SPAN_H
+#define ANSWER_SPAN_H
+
+#include "cache/cache.h"
+#include "gateway/base/buf.h"
+#include "gateway/query/filter.h"
+
+struct answer {
+	struct cache *cache;
+	struct cache_result *result;
+	struct filter filter;
+	uint64_t fields; /* bits of member numbers to show; 0: all, unknown ones too */
+	uint64_t hide;   /* bits of members shown as null */
+};
+
+struct answer_span {
+	uint64_t count; /* records appended */
+	uint64_t next;  /* ordinal of the next record that matches */
+	bool end;       /* there is none */
+};
+
+/* Appends records from ordinal `from` on, joined by commas: at most `most_records`, and no more
+ * once most_bytes are passed (but at least one, if there is one).
+ *   STATUS_OK, STATUS_CORRUPT, STATUS_STORE_FAILED, STATUS_OVERFLOW, STATUS_NO_MEMORY */
+enum status answer_take(const struct answer *a, uint64_t from, uint64_t most_records,
+    size_t most_bytes, struct buf *out, struct answer_span *ret) NODISCARD;
+
+/* How many records match, in all. */
+enum status answer_count(const struct answer *a, uint64_t *ret_total) NODISCARD;
+
+#endif

@@ -1,0 +1,480 @@
+/* The gzip framing (RFC 1952) is read here, byte by byte; a library only inflates the raw deflate
+ * stream in between and sums it up. So the two libraries cannot differ in what they accept
+ * around it: header fields, trailers, further members, padding.
+ */
+#include "config.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef HAVE_ISAL
+#include <isa-l.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+#else
+#define ZLIB_CONST
+#include <zlib.h>
+#endif
+
+#include "gateway/base/codec.h"
+#include "gateway/base/limits.h"
+
+#define TRAILER_BYTES 8
+
+/* most bytes given to a library at once: both count in 32 bits */
+#define ENGINE_MOST ((size_t)1 << 30)
+
+/* --- the engine: one raw deflate stream */
+
+enum engine_end { ENGINE_MORE, ENGINE_END, ENGINE_BAD };
+
+#ifdef HAVE_ISAL
+
+struct engine {
+	struct inflate_state igzip;
+};
+
+static bool
+engine_init(struct engine *e)
+{
+	isal_inflate_init(&e->igzip);
+	e->igzip.crc_flag = ISAL_DEFLATE;
+	return true;
+}
+
+static void
+engine_fini(struct engine *e)
+{
+	(void)e;
+}
+
+static void
+engine_reset(struct engine *e)
+{
+	isal_inflate_reset(&e->igzip);
+}
+
+static enum engine_end
+engine_run(struct engine *e, const uint8_t *in, size_t *ret_taken, size_t in_len, uint8_t *out,
+    size_t room, size_t *ret_made)
+{
+	struct inflate_state *z = &e->igzip;
+
+	z->next_in = (uint8_t *)(uintptr_t)in; /* it is only read: the library lacks the const */
+	z->avail_in = (uint32_t)in_len;
+	z->next_out = out;
+	z->avail_out = (uint32_t)room;
+	int rc;
+	size_t left;
+	/* it may stop with both input and room left where its inner buffer wraps */
+	do {
+		left = (size_t)z->avail_in + z->avail_out;
+		rc = isal_inflate(z);
+	} while (rc == ISAL_DECOMP_OK && z->block_state != ISAL_BLOCK_FINISH && z->avail_out > 0 &&
+		 (size_t)z->avail_in + z->avail_out < left);
+	*ret_taken = in_len - z->avail_in;
+	*ret_made = room - z->avail_out;
+	if (rc != ISAL_DECOMP_OK)
+		return ENGINE_BAD;
+	return z->block_state == ISAL_BLOCK_FINISH ? ENGINE_END : ENGINE_MORE;
+}
+
+/* igzip reads ahead, up to 8 bytes beyond the end of the stream: gives back what was not its. */
+static size_t
+engine_unread(struct engine *e, uint8_t ret_bytes[TRAILER_BYTES])
+{
+	uint64_t bits = e->igzip.read_in;
+	int have = e->igzip.read_in_length;
+	assert(have >= 0 && have <= 64);
+	size_t count = (size_t)have / 8;
+	bits >>= have % 8; /* the end of the last byte of the stream */
+	for (size_t i = 0; i < count; i++)
+		ret_bytes[i] = (uint8_t)(bits >> (8 * i));
+	return count;
+}
+
+#ifdef __x86_64__
+/* libisal 2.30's CRC leaves the upper halves of the vector registers in use. As long as they are,
+ * every SSE instruction of everyone else on this thread waits for them: measured, splitting and
+ * normalising after an inflate ran at a quarter of their speed. */
+static __attribute__((target("avx"))) void
+leave_avx(void)
+{
+	_mm256_zeroupper();
+}
+#endif
+
+uint32_t
+codec_crc32(uint32_t crc, const void *bytes, size_t len)
+{
+	crc = crc32_gzip_refl(crc, bytes, len);
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx"))
+		leave_avx();
+#endif
+	return crc;
+}
+
+#else /* zlib */
+
+struct engine {
+	z_stream zlib;
+};
+
+static bool
+engine_init(struct engine *e)
+{
+	return inflateInit2(&e->zlib, -MAX_WBITS) == Z_OK;
+}
+
+static void
+engine_fini(struct engine *e)
+{
+	inflateEnd(&e->zlib);
+}
+
+static void
+engine_reset(struct engine *e)
+{
+	inflateReset(&e->zlib);
+}
+
+static enum engine_end
+engine_run(struct engine *e, const uint8_t *in, size_t *ret_taken, size_t in_len, uint8_t *out,
+    size_t room, size_t *ret_made)
+{
+	z_stream *z = &e->zlib;
+
+	z->next_in = in;
+	z->avail_in = (uInt)in_len;
+	z->next_out = out;
+	z->avail_out = (uInt)room;
+	int rc = inflate(z, Z_NO_FLUSH);
+	*ret_taken = in_len - z->avail_in;
+	*ret_made = room - z->avail_out;
+	if (rc == Z_STREAM_END)
+		return ENGINE_END;
+	/* Z_BUF_ERROR: nothing to do without more input or room */
+	return rc == Z_OK || rc == Z_BUF_ERROR ? ENGINE_MORE : ENGINE_BAD;
+}
+
+static size_t
+engine_unread(struct engine *e, uint8_t ret_bytes[TRAILER_BYTES])
+{
+	(void)e;
+	(void)ret_bytes;
+	return 0;
+}
+
+uint32_t
+codec_crc32(uint32_t crc, const void *bytes, size_t len)
+{
+	return (uint32_t)crc32_z(crc, bytes, len);
+}
+
+#endif
+
+/* --- the framing */
+
+/* What the next input byte is. */
+enum place {
+	PLACE_FIRST,   /* the very first byte */
+	PLACE_PLAIN,   /* not gzip: passes unchanged */
+	PLACE_FIXED,   /* the ten bytes that every header has */
+	PLACE_XLEN,    /* FEXTRA: two bytes of length */
+	PLACE_EXTRA,   /* and that many bytes */
+	PLACE_NAME,    /* FNAME, to its NUL */
+	PLACE_COMMENT, /* FCOMMENT, to its NUL */
+	PLACE_HCRC,    /* FHCRC: two bytes */
+	PLACE_BODY,    /* the deflate stream */
+	PLACE_TRAILER, /* CRC-32 and length */
+	PLACE_BETWEEN, /* behind a member */
+	PLACE_PADDING, /* zeros behind the last one */
+};
+
+enum { FLAG_HCRC = 2, FLAG_EXTRA = 4, FLAG_NAME = 8, FLAG_COMMENT = 16, FLAGS_RESERVED = 0xe0 };
+
+struct inflater {
+	enum place place;
+	enum status failed;
+	uint64_t max_content, content, input;
+	/* of the member at hand */
+	uint8_t bytes[10]; /* the field at hand, as far as it is here */
+	size_t count;      /* how many of it are here */
+	uint8_t flags;
+	uint32_t extra_left;
+	uint32_t header_crc, crc;
+	uint32_t length; /* modulo 2^32, as ISIZE */
+	size_t padding;
+	struct engine engine;
+};
+
+struct inflater *
+inflater_new(uint64_t max_content_bytes)
+{
+	struct inflater *inf = calloc(1, sizeof *inf);
+	if (inf == NULL)
+		return NULL;
+	inf->max_content = max_content_bytes;
+	if (!engine_init(&inf->engine)) {
+		free(inf);
+		return NULL;
+	}
+	return inf;
+}
+
+void
+inflater_free(struct inflater *inf)
+{
+	if (inf == NULL)
+		return;
+	engine_fini(&inf->engine);
+	free(inf);
+}
+
+static uint32_t
+little_endian(const uint8_t *at, size_t count)
+{
+	uint32_t value = 0;
+	for (size_t i = count; i-- > 0;)
+		value = value << 8 | at[i];
+	return value;
+}
+
+/* Collects a field of `want` bytes; true once it is whole. */
+static bool
+field(struct inflater *inf, uint8_t byte, size_t want)
+{
+	inf->bytes[inf->count++] = byte;
+	if (inf->count < want)
+		return false;
+	inf->count = 0;
+	return true;
+}
+
+static void
+begin_member(struct inflater *inf)
+{
+	inf->place = PLACE_FIXED;
+	inf->header_crc = 0;
+	inf->crc = 0;
+	inf->length = 0;
+}
+
+/* The header field that follows `done`, of those that the flags announce. */
+static void
+next_field(struct inflater *inf, enum place done)
+{
+	if (done < PLACE_XLEN && (inf->flags & FLAG_EXTRA) != 0)
+		inf->place = PLACE_XLEN;
+	else if (done < PLACE_NAME && (inf->flags & FLAG_NAME) != 0)
+		inf->place = PLACE_NAME;
+	else if (done < PLACE_COMMENT && (inf->flags & FLAG_COMMENT) != 0)
+		inf->place = PLACE_COMMENT;
+	else if (done < PLACE_HCRC && (inf->flags & FLAG_HCRC) != 0)
+		inf->place = PLACE_HCRC;
+	else {
+		inf->place = PLACE_BODY;
+		engine_reset(&inf->engine);
+	}
+}
+
+static bool
+header_byte(struct inflater *inf, uint8_t byte)
+{
+	static const uint8_t magic[] = {0x1f, 0x8b, 8};
+
+	if (inf->place != PLACE_HCRC)
+		inf->header_crc = codec_crc32(inf->header_crc, &byte, 1);
+	switch (inf->place) {
+	case PLACE_FIXED:
+		if (inf->count < sizeof magic && byte != magic[inf->count])
+			return false;
+		if (field(inf, byte, 10)) {
+			inf->flags = inf->bytes[3];
+			next_field(inf, PLACE_FIXED);
+			return (inf->flags & FLAGS_RESERVED) == 0;
+		}
+		return true;
+	case PLACE_XLEN:
+		if (field(inf, byte, 2)) {
+			inf->extra_left = little_endian(inf->bytes, 2);
+			inf->place = PLACE_EXTRA;
+			if (inf->extra_left == 0)
+				next_field(inf, PLACE_EXTRA);
+		}
+		return true;
+	case PLACE_EXTRA:
+		if (--inf->extra_left == 0)
+			next_field(inf, PLACE_EXTRA);
+		return true;
+	case PLACE_NAME:
+	case PLACE_COMMENT:
+		if (byte == 0)
+			next_field(inf, inf->place);
+		return true;
+	default: /* PLACE_HCRC */
+		if (field(inf, byte, 2)) {
+			next_field(inf, PLACE_HCRC);
+			return little_endian(inf->bytes, 2) == (inf->header_crc & 0xffff);
+		}
+		return true;
+	}
+}
+
+static bool
+trailer_byte(struct inflater *inf, uint8_t byte)
+{
+	if (!field(inf, byte, TRAILER_BYTES))
+		return true;
+	inf->place = PLACE_BETWEEN;
+	return little_endian(inf->bytes, 4) == inf->crc &&
+	       little_endian(inf->bytes + 4, 4) == inf->length;
+}
+
+/* A byte outside of the deflate stream; false if it cannot stand there. */
+static bool
+frame_byte(struct inflater *inf, uint8_t byte)
+{
+	switch (inf->place) {
+	case PLACE_FIRST:
+	case PLACE_BETWEEN:
+		if (byte == 0 && inf->place == PLACE_BETWEEN) {
+			inf->place = PLACE_PADDING;
+			inf->padding = 1;
+			return true;
+		}
+		begin_member(inf);
+		return header_byte(inf, byte);
+	case PLACE_PADDING:
+		return byte == 0 && ++inf->padding <= LIMIT_INFLATE_PADDING_BYTES;
+	case PLACE_TRAILER:
+		return trailer_byte(inf, byte);
+	default:
+		return header_byte(inf, byte);
+	}
+}
+
+/* Inflates what there is; false if it is not deflate. */
+static bool
+body_bytes(struct inflater *inf, const uint8_t **in, size_t *in_len, uint8_t *out, size_t room,
+    size_t *ret_made)
+{
+	size_t give = *in_len < ENGINE_MOST ? *in_len : ENGINE_MOST, taken, made;
+	if (room > ENGINE_MOST)
+		room = ENGINE_MOST;
+	enum engine_end end = engine_run(&inf->engine, *in, &taken, give, out, room, &made);
+	*in += taken;
+	*in_len -= taken;
+	inf->crc = codec_crc32(inf->crc, out, made);
+	inf->length += (uint32_t)made;
+	*ret_made = made;
+	if (end == ENGINE_BAD)
+		return false;
+	if (end == ENGINE_MORE)
+		return true;
+
+	uint8_t unread[TRAILER_BYTES];
+	size_t count = engine_unread(&inf->engine, unread);
+	bool good = true;
+	inf->place = PLACE_TRAILER;
+	for (size_t i = 0; i < count && good; i++)
+		good = trailer_byte(inf, unread[i]);
+	return good;
+}
+
+static size_t
+plain_bytes(const uint8_t **in, size_t *in_len, uint8_t *out, size_t room)
+{
+	size_t n = *in_len < room ? *in_len : room;
+	if (n > 0)
+		memcpy(out, *in, n);
+	*in += n;
+	*in_len -= n;
+	return n;
+}
+
+/* Reads until the input is used up or the room is. */
+static bool
+step(struct inflater *inf, const uint8_t **in, size_t *in_len, uint8_t *out, size_t out_cap,
+    size_t *ret_made)
+{
+	size_t made = 0;
+	bool good = true;
+	while (good) {
+		if (inf->place == PLACE_FIRST && *in_len > 0 && **in != 0x1f)
+			inf->place = PLACE_PLAIN;
+		if (inf->place == PLACE_PLAIN) {
+			made += plain_bytes(in, in_len, out + made, out_cap - made);
+			break;
+		}
+		if (inf->place == PLACE_BODY) {
+			/* also without input: the engine may hold back output */
+			if (made == out_cap)
+				break;
+			size_t before = *in_len, more;
+			good = body_bytes(inf, in, in_len, out + made, out_cap - made, &more);
+			made += more;
+			if (inf->place == PLACE_BODY && more == 0 && *in_len == before)
+				break;
+		} else {
+			if (*in_len == 0)
+				break;
+			good = frame_byte(inf, *(*in)++);
+			--*in_len;
+		}
+	}
+	*ret_made = made;
+	return good;
+}
+
+enum status
+inflater_step(struct inflater *inf, const uint8_t **in, size_t *in_len, uint8_t *out,
+    size_t out_cap, size_t *ret_out)
+{
+	size_t made = 0, had = *in_len;
+
+	assert(out_cap > 0);
+	if (inf->failed != STATUS_OK)
+		return inf->failed;
+	if (!step(inf, in, in_len, out, out_cap, &made))
+		inf->failed = STATUS_UPSTREAM_BAD_DATA;
+	inf->input += had - *in_len;
+	inf->content += made;
+	if (inf->content > inf->max_content ||
+	    (inf->content > MIB && inf->content / LIMIT_INFLATE_RATIO > inf->input))
+		inf->failed = STATUS_UPSTREAM_TOO_LARGE;
+	if (inf->failed == STATUS_OK)
+		*ret_out = made;
+	return inf->failed;
+}
+
+enum status
+inflater_finish(struct inflater *inf)
+{
+	if (inf->failed != STATUS_OK)
+		return inf->failed;
+	switch (inf->place) {
+	case PLACE_FIRST:
+	case PLACE_PLAIN:
+	case PLACE_BETWEEN:
+	case PLACE_PADDING:
+		return STATUS_OK;
+	default:
+		return inf->failed = STATUS_UPSTREAM_BAD_DATA;
+	}
+}
+
+uint64_t
+inflater_content_bytes(const struct inflater *inf)
+{
+	return inf->content;
+}
+
+bool
+inflater_was_gzip(const struct inflater *inf)
+{
+	return inf->place > PLACE_PLAIN;
+}

@@ -1,0 +1,14 @@
+/* Every lock class, in the one legal order: a thread may only take a lock whose class stands
+ * below all those that it holds. No lock is held across network, client write or sleep.
+ *
+ *     LOCK(name, what it guards)
+ */
+LOCK(JANITOR, "gateway/janitor: whether it has to stop")
+LOCK(FETCH, "fetch/fetch: one fetch's calls and counts")
+LOCK(FLIGHT, "fetch/flight: the table of flights and every flight's state")
+LOCK(BUDGET, "upstream/budget: the queue of calls and the windows")
+LOCK(CREDENTIAL, "upstream/credential: the token")
+LOCK(WORKERS, "front/workers: the registry of workers")
+LOCK(CACHE_WRITE, "cache: the one writer; held over a commit")
+LOCK(CACHE_RESULTS, "cache: the table of open results")
+LOCK(LOG, "base/log: one line at a time")

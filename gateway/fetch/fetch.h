@@ -1,0 +1,53 @@
+/* Fetches: the work that makes a result. The way of one stands in steps.h.
+ *
+ * A fetcher owns the threads that make upstream calls. Each thread makes one call at a time: it
+ * asks the budget for the next one, whichever fetch that belongs to. A fetch has no thread of its
+ * own; its steps are run by whichever thread ends its last call.
+ *
+ * Threads: any, but for fetcher_new() and fetcher_free().
+ */
+#ifndef FETCH_FETCH_H
+#define FETCH_FETCH_H
+
+#include "cache/cache.h"
+#include "gateway/fetch/flight.h"
+#include "gateway/fetch/seal.h"
+#include "gateway/query/query.h"
+#include "gateway/upstream/budget.h"
+#include "gateway/upstream/credential.h"
+#include "gateway/upstream/transport.h"
+#include "gateway/upstream/versions.h"
+
+struct fetcher;
+
+struct fetcher_options {
+	struct cache *cache;
+	struct flights *flights;
+	struct budget *budget;
+	struct credential *credential;
+	struct transport_options transport;
+	struct versions versions;
+	unsigned threads;
+	uint64_t subscription;     /* 0: what the host resolution answers */
+	uint64_t hosts_per_call;
+	uint64_t retries;          /* of one call after passing faults */
+	int64_t retry_delay_ms;    /* first pause; doubles up to 30 s, with full jitter */
+	int64_t deadline_ms;       /* of a whole fetch, from its start */
+	/* How long a result about these policies is fresh, stale, kept. */
+	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
+	void *freshness_ctx;
+};
+
+/* Everything pointed to must outlive it. NULL when out of memory or out of threads. */
+struct fetcher *fetcher_new(const struct fetcher_options *o) NODISCARD;
+/* Cancels what is under way, wakes everyone who waits for it, ends the threads. */
+void fetcher_free(struct fetcher *f);
+
+/* Starts the fetch of a flight that the caller leads; takes its own reference to it. Whatever
+ * happens, also a failure at the start, reaches everyone through the flight's end. */
+void fetch_start(struct fetcher *f, struct flight *flight, enum budget_class class);
+
+/* Ends the fetch of a flight as STATUS_CANCELLED. False if it is not under way. */
+bool fetch_cancel(struct fetcher *f, struct flight *flight);
+
+#endif

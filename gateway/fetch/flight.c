@@ -1,0 +1,351 @@
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/lock.h"
+#include "gateway/fetch/flight.h"
+
+#define ENDED_KEPT 256
+#define ENDED_KEPT_MS INT64_C(3600000)
+
+struct flight {
+	struct flights *owner;
+	struct flight *next; /* in the table's list */
+	unsigned refs;       /* under the lock; the table holds one */
+	pthread_cond_t changed;
+	uint8_t digest[SHA256_BYTES];
+	char *text;
+	size_t text_len;
+	char *consumer;
+	struct flight_view view;
+	struct cache_result *result;
+	/* watermark: committed records of each call's current attempt */
+	struct flight_mark {
+		uint32_t attempt;
+		uint64_t records;
+	} *marks;
+	size_t mark_count;
+};
+
+struct flights {
+	struct lock lock;
+	struct flight *list; /* newest first, under way and lately ended: never more than a few hundred */
+	size_t ended;
+	uint64_t next_id;
+	bool stopped;
+};
+
+const char *
+flight_state_name(enum flight_state state)
+{
+	static const char *const names[] = {"queued", "resolving", "fetching", "complete", "failed",
+	    "cancelled"};
+	return names[state];
+}
+
+struct flights *
+flights_new(void)
+{
+	struct flights *fs = calloc(1, sizeof *fs);
+	if (fs == NULL)
+		return NULL;
+	lock_init(&fs->lock, LOCK_FLIGHT);
+	/* not guessable in order, so that one consumer's id tells nothing of another's */
+	crypto_random(&fs->next_id, sizeof fs->next_id);
+	fs->next_id >>= 16;
+	return fs;
+}
+
+static void
+flight_destroy(struct flight *f)
+{
+	cache_release(f->result);
+	pthread_cond_destroy(&f->changed);
+	free(f->text);
+	free(f->consumer);
+	free(f->marks);
+	free(f);
+}
+
+void
+flights_free(struct flights *fs)
+{
+	if (fs == NULL)
+		return;
+	for (struct flight *f = fs->list; f != NULL;) {
+		struct flight *next = f->next;
+		flight_destroy(f);
+		f = next;
+	}
+	lock_fini(&fs->lock);
+	free(fs);
+}
+
+/* True if the caller must destroy it, after dropping the lock. */
+static bool
+unref_locked(struct flight *f)
+{
+	return --f->refs == 0;
+}
+
+void
+flight_release(struct flight *f)
+{
+	if (f == NULL)
+		return;
+	struct flights *fs = f->owner;
+	lock_take(&fs->lock);
+	bool last = unref_locked(f);
+	lock_drop(&fs->lock);
+	if (last)
+		flight_destroy(f);
+}
+
+struct flight *
+flight_ref(struct flight *f)
+{
+	lock_take(&f->owner->lock);
+	f->refs++;
+	lock_drop(&f->owner->lock);
+	return f;
+}
+
+static bool
+ended(const struct flight *f)
+{
+	return f->view.state >= FLIGHT_COMPLETE;
+}
+
+/* Takes one flight that ended too long ago out of the list, or NULL. */
+static struct flight *
+forget_one_locked(struct flights *fs, int64_t now_ms)
+{
+	struct flight **oldest = NULL;
+	lock_assert_held(&fs->lock);
+	for (struct flight **at = &fs->list; *at != NULL; at = &(*at)->next)
+		if (ended(*at))
+			oldest = at; /* newest first: the last one found began first */
+	if (oldest == NULL ||
+	    (fs->ended <= ENDED_KEPT && (*oldest)->view.ended_ms + ENDED_KEPT_MS > now_ms))
+		return NULL;
+	struct flight *f = *oldest;
+	*oldest = f->next;
+	fs->ended--;
+	return f;
+}
+
+static void
+forget_old(struct flights *fs)
+{
+	for (;;) {
+		lock_take(&fs->lock);
+		struct flight *f = forget_one_locked(fs, clock_mono_ms());
+		bool last = f != NULL && unref_locked(f);
+		lock_drop(&fs->lock);
+		if (last)
+			flight_destroy(f);
+		if (f == NULL)
+			return;
+	}
+}
+
+static struct flight *
+flight_create(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t text_len, const char *consumer)
+{
+	struct flight *f = calloc(1, sizeof *f);
+	if (f == NULL)
+		return NULL;
+	f->owner = fs;
+	f->refs = 2; /* the list's and the caller's */
+	clock_cond_init(&f->changed);
+	memcpy(f->digest, digest, SHA256_BYTES);
+	f->text = malloc(text_len + 1);
+	f->consumer = strdup(consumer);
+	if (f->text == NULL || f->consumer == NULL) {
+		flight_destroy(f);
+		return NULL;
+	}
+	memcpy(f->text, text, text_len);
+	f->text[text_len] = '\0';
+	f->text_len = text_len;
+	f->view.begun_ms = clock_mono_ms();
+	return f;
+}
+
+static struct flight *
+find_running_locked(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t text_len)
+{
+	for (struct flight *f = fs->list; f != NULL; f = f->next)
+		if (!ended(f) && memcmp(f->digest, digest, SHA256_BYTES) == 0 &&
+		    f->text_len == text_len && memcmp(f->text, text, text_len) == 0)
+			return f;
+	return NULL;
+}
+
+struct flight *
+flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t text_len, const char *consumer, bool *ret_leader)
+{
+	forget_old(fs);
+	/* made before the lock is taken: a copy of megabytes must not hold up everyone */
+	lock_take(&fs->lock);
+	struct flight *f = find_running_locked(fs, digest, text, text_len);
+	if (f != NULL)
+		f->refs++;
+	lock_drop(&fs->lock);
+	if (f != NULL) {
+		*ret_leader = false;
+		return f;
+	}
+
+	struct flight *made = flight_create(fs, digest, text, text_len, consumer);
+	if (made == NULL)
+		return NULL;
+	lock_take(&fs->lock);
+	f = find_running_locked(fs, digest, text, text_len); /* somebody may have been quicker */
+	if (f != NULL) {
+		f->refs++;
+	} else {
+		made->view.id = fs->next_id++;
+		made->next = fs->list;
+		fs->list = made;
+	}
+	lock_drop(&fs->lock);
+	*ret_leader = f == NULL;
+	if (f == NULL)
+		return made;
+	flight_destroy(made);
+	return f;
+}
+
+struct flight *
+flight_find(struct flights *fs, uint64_t id)
+{
+	lock_take(&fs->lock);
+	struct flight *f = fs->list;
+	while (f != NULL && f->view.id != id)
+		f = f->next;
+	if (f != NULL)
+		f->refs++;
+	lock_drop(&fs->lock);
+	return f;
+}
+
+/* --- the fetch's side */
+
+void
+flight_progress(struct flight *f, enum flight_state state, const struct flight_progress *p)
+{
+	lock_take(&f->owner->lock);
+	if (!ended(f)) {
+		f->view.state = state;
+		f->view.progress = *p;
+	}
+	lock_drop(&f->owner->lock);
+}
+
+void
+flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records)
+{
+	lock_take(&f->owner->lock);
+	if (call >= f->mark_count) {
+		size_t count = (size_t)call + 16;
+		struct flight_mark *marks = realloc(f->marks, count * sizeof *marks);
+		if (marks != NULL) {
+			memset(marks + f->mark_count, 0, (count - f->mark_count) * sizeof *marks);
+			f->marks = marks;
+			f->mark_count = count;
+		}
+	}
+	if (call < f->mark_count) {
+		f->marks[call] = (struct flight_mark){attempt, records};
+		pthread_cond_broadcast(&f->changed);
+	}
+	lock_drop(&f->owner->lock);
+}
+
+void
+flight_end(struct flight *f, enum status status, int64_t retry_after_ms, struct cache_result *result)
+{
+	struct flights *fs = f->owner;
+	if (status == STATUS_OK)
+		cache_ref(result);
+	lock_take(&fs->lock);
+	f->view.state = status == STATUS_OK    ? FLIGHT_COMPLETE
+	    : status == STATUS_CANCELLED       ? FLIGHT_CANCELLED
+	                                       : FLIGHT_FAILED;
+	f->view.status = status;
+	f->view.retry_after_ms = retry_after_ms;
+	f->view.ended_ms = clock_mono_ms();
+	if (status == STATUS_OK) {
+		f->result = result;
+		f->view.result = cache_manifest(result)->id;
+	}
+	fs->ended++;
+	pthread_cond_broadcast(&f->changed);
+	lock_drop(&fs->lock);
+}
+
+/* --- the requests' side */
+
+bool
+flight_wait(struct flight *f, int64_t until_ms)
+{
+	struct flights *fs = f->owner;
+	lock_take(&fs->lock);
+	while (!ended(f) && !fs->stopped && clock_mono_ms() < until_ms)
+		lock_wait(&fs->lock, &f->changed, until_ms);
+	bool over = ended(f);
+	lock_drop(&fs->lock);
+	return over;
+}
+
+void
+flight_look(struct flight *f, struct flight_view *ret)
+{
+	lock_take(&f->owner->lock);
+	*ret = f->view;
+	lock_drop(&f->owner->lock);
+}
+
+const char *
+flight_consumer(const struct flight *f)
+{
+	return f->consumer;
+}
+
+const uint8_t *
+flight_digest(const struct flight *f)
+{
+	return f->digest;
+}
+
+const char *
+flight_text(const struct flight *f, size_t *ret_len)
+{
+	*ret_len = f->text_len;
+	return f->text;
+}
+
+struct cache_result *
+flight_result(struct flight *f)
+{
+	lock_take(&f->owner->lock);
+	struct cache_result *r = f->result;
+	lock_drop(&f->owner->lock);
+	return r != NULL ? cache_ref(r) : NULL; /* the flight, which we hold, holds it */
+}
+
+void
+flights_stop(struct flights *fs)
+{
+	lock_take(&fs->lock);
+	fs->stopped = true;
+	for (struct flight *f = fs->list; f != NULL; f = f->next)
+		pthread_cond_broadcast(&f->changed);
+	lock_drop(&fs->lock);
+}

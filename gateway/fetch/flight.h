@@ -1,0 +1,95 @@
+/* Flights: one for each query that is being fetched, whoever asks (RFC 9211 calls what followers
+ * get "collapsed").
+ *
+ * A flight is the public face of a fetch: its key (the digest of the canonical query), its state,
+ * its progress, how far its records are committed (the watermark), how it ended. The fetch writes
+ * it; requests wait on it. Waiters hold the flight itself, not its key, so that the end of it
+ * reaches everyone who joined, and a new fetch of the same query is another flight.
+ *
+ * Ended flights stay findable by their id for a while, for GET /v1/fetches.
+ *
+ * Threads: any. Everything is under LOCK_FLIGHT, held for moments.
+ */
+#ifndef FETCH_FLIGHT_H
+#define FETCH_FLIGHT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/cache.h"
+#include "gateway/base/attr.h"
+#include "gateway/base/crypto.h"
+#include "gateway/base/status.h"
+
+struct flights;
+struct flight;
+
+enum flight_state {
+	FLIGHT_QUEUED,
+	FLIGHT_RESOLVING,
+	FLIGHT_FETCHING,
+	FLIGHT_COMPLETE,
+	FLIGHT_FAILED,
+	FLIGHT_CANCELLED,
+};
+
+/* "queued", "resolving", … as the contract spells them. */
+const char *flight_state_name(enum flight_state state);
+
+struct flight_progress {
+	uint64_t calls_done, calls_planned;       /* planned is 0 until the hosts are resolved */
+	uint64_t batches_seen, batches_announced; /* announced: the sum of what calls have told */
+	uint64_t records, bytes;                  /* bytes of normalised JSON */
+};
+
+/* A snapshot. */
+struct flight_view {
+	uint64_t id;
+	enum flight_state state;
+	struct flight_progress progress;
+	int64_t begun_ms, ended_ms; /* monotonic; ended is 0 while it runs */
+	enum status status;         /* how it ended; STATUS_OK while it runs */
+	int64_t retry_after_ms;     /* when another try makes sense; 0: not said */
+	uint64_t result;            /* id, once complete */
+};
+
+/* Fails with NULL when out of memory. */
+struct flights *flights_new(void) NODISCARD;
+void flights_free(struct flights *fs); /* no flight may be held any more */
+
+/* The flight for this query: the one under way, or a new one (*ret_leader: the caller must start a
+ * fetch for it, or end it). Yours until flight_release(). NULL when out of memory. `text` is
+ * compared, not only the digest: another query of the same digest gets a flight of its own.
+ * `consumer` is who asks first; it is kept with the flight. */
+struct flight *flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t text_len, const char *consumer, bool *ret_leader) NODISCARD;
+struct flight *flight_find(struct flights *fs, uint64_t id) NODISCARD; /* NULL: unknown */
+struct flight *flight_ref(struct flight *f);
+void flight_release(struct flight *f); /* NULL is fine */
+
+/* --- the fetch's side */
+
+void flight_progress(struct flight *f, enum flight_state state, const struct flight_progress *p);
+/* Up to `records` of (call, attempt) can be read from the stage. */
+void flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records);
+/* Ends it and wakes everyone. Takes a reference to the result if status is STATUS_OK. */
+void flight_end(struct flight *f, enum status status, int64_t retry_after_ms,
+    struct cache_result *result);
+
+/* --- the requests' side */
+
+/* Until it has ended or the time is reached (monotonic). True once it has ended. */
+bool flight_wait(struct flight *f, int64_t until_ms);
+void flight_look(struct flight *f, struct flight_view *ret);
+/* Who began it, and what is fetched. Borrowed while the flight is held. */
+const char *flight_consumer(const struct flight *f);
+const uint8_t *flight_digest(const struct flight *f);
+const char *flight_text(const struct flight *f, size_t *ret_len);
+/* The result, with a reference of the caller's own; NULL unless it ended well. */
+struct cache_result *flight_result(struct flight *f);
+
+/* From now on waiting ends at once for everyone (stopping). */
+void flights_stop(struct flights *fs);
+
+#endif

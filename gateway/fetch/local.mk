@@ -1,0 +1,13 @@
+# fetch: makes a result. Stands on query, upstream, cache and base.
+noinst_LIBRARIES += libfetch.a
+libfetch_a_SOURCES = \
+	gateway/fetch/fetch.c gateway/fetch/fetch.h gateway/fetch/steps.h \
+	gateway/fetch/flight.c gateway/fetch/flight.h \
+	gateway/fetch/members.c gateway/fetch/members.h \
+	gateway/fetch/normalise.c gateway/fetch/normalise.h gateway/fetch/normalise_table.h \
+	gateway/fetch/normalise_cloud.c gateway/fetch/normalise_cloud.h \
+	gateway/fetch/plan.c gateway/fetch/plan.h \
+	gateway/fetch/pull.c gateway/fetch/pull.h \
+	gateway/fetch/seal.c gateway/fetch/seal.h \
+	gateway/fetch/split.c gateway/fetch/split.h
+libfetch_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

@@ -1,0 +1,44 @@
+/* Who asks, and what they may see. A consumer shows its key as `Authorization: Bearer NAME.SECRET`
+ * or `X-API-Key: NAME.SECRET`; known are only SHA-256 hashes of whole keys.
+ *
+ * Access yields a grant, and the grant a predicate on rows (query/filter.h): nothing is looked up
+ * for anyone before it is known.
+ *
+ * Threads: any, after access_new(); nothing changes.
+ */
+#ifndef FRONT_ACCESS_H
+#define FRONT_ACCESS_H
+
+#include "gateway/base/status.h"
+#include "gateway/ops/settings.h"
+#include "gateway/query/query.h"
+
+struct consumer {
+	const char *name;
+	struct id_list policies; /* ascending */
+	bool all_policies;
+	bool evidence, force, admin;
+	uint8_t tag[8];   /* of its name, for cursors */
+	uint8_t grant[8]; /* of its policies, for validators: another grant, another tag */
+	/* access's own */
+	uint8_t keys[2][SHA256_BYTES];
+	unsigned key_count;
+	int64_t expires_s;
+};
+
+struct access;
+
+struct access *access_new(const struct settings_consumer *list, size_t count) NODISCARD; /* borrows */
+void access_free(struct access *a);
+
+/* The two header values as they came (NULL: absent) and how often each came.
+ *   STATUS_OK            *ret_consumer is borrowed from a
+ *   STATUS_UNAUTHORIZED  no key, or none that counts now: told apart for nobody
+ *   STATUS_BAD_REQUEST   both headers, or one of them twice */
+enum status access_check(const struct access *a, const char *authorization, unsigned authorizations,
+    const char *api_key, unsigned api_keys, int64_t now_s, const struct consumer **ret_consumer) NODISCARD;
+
+/* Whether the grant covers every policy that the query names. */
+bool access_covers(const struct consumer *c, const struct id_list *policies);
+
+#endif

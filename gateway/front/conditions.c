@@ -1,0 +1,175 @@
+#include "config.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/base/limits.h"
+#include "gateway/front/conditions.h"
+
+/* --- reading */
+
+/* The next element of a comma-separated list, without white space around it. */
+static bool
+next_element(const char **at, const char **ret, size_t *ret_len)
+{
+	const char *p = *at + strspn(*at, " \t,");
+	if (*p == '\0')
+		return false;
+	size_t len = strcspn(p, ",");
+	*at = p + len;
+	while (len > 0 && (p[len - 1] == ' ' || p[len - 1] == '\t'))
+		len--;
+	*ret = p;
+	*ret_len = len;
+	return true;
+}
+
+static bool
+is(const char *element, size_t len, const char *name)
+{
+	return len == strlen(name) && strncasecmp(element, name, len) == 0;
+}
+
+/* NAME=SECONDS, quoted or not; at most a hundred years. -1 if it is not that. */
+static int64_t
+seconds_of(const char *element, size_t len, const char *name)
+{
+	size_t n = strlen(name);
+	if (len <= n + 1 || strncasecmp(element, name, n) != 0 || element[n] != '=')
+		return -1;
+	element += n + 1;
+	len -= n + 1;
+	if (len >= 2 && element[0] == '"' && element[len - 1] == '"') {
+		element++;
+		len -= 2;
+	}
+	int64_t value = 0;
+	if (len == 0)
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		if (element[i] < '0' || element[i] > '9')
+			return -1;
+		value = value * 10 + (element[i] - '0');
+		if (value > INT64_C(3155760000))
+			value = INT64_C(3155760000);
+	}
+	return value;
+}
+
+void
+conditions_parse(struct conditions *c, const char *cache_control, const char *prefer,
+    const char *if_none_match)
+{
+	const char *element;
+	size_t len;
+	*c = (struct conditions){.max_age_ms = -1, .wait_ms = -1, .if_none_match = if_none_match};
+	for (const char *at = cache_control; at != NULL && next_element(&at, &element, &len);) {
+		int64_t seconds = seconds_of(element, len, "max-age");
+		if (seconds >= 0)
+			c->max_age_ms = seconds * 1000;
+		else if (is(element, len, "no-cache"))
+			c->no_cache = true;
+		else if (is(element, len, "only-if-cached"))
+			c->only_if_cached = true;
+	}
+	for (const char *at = prefer; at != NULL && next_element(&at, &element, &len);) {
+		int64_t seconds = seconds_of(element, len, "wait");
+		if (seconds >= 0)
+			c->wait_ms = seconds * 1000;
+		else if (is(element, len, "respond-async"))
+			c->respond_async = true;
+	}
+}
+
+enum status
+conditions_read(struct conditions *c, const struct fcgi *f)
+{
+	static const char *const single[] = {"HTTP_CACHE_CONTROL", "HTTP_PREFER", "HTTP_IF_NONE_MATCH",
+	    "HTTP_ACCEPT", "CONTENT_TYPE", "CONTENT_LENGTH"};
+	for (size_t i = 0; i < ARRAY_LEN(single); i++)
+		if (fcgi_param_count(f, single[i]) > 1)
+			return STATUS_BAD_REQUEST;
+	conditions_parse(c, fcgi_param(f, "HTTP_CACHE_CONTROL"), fcgi_param(f, "HTTP_PREFER"),
+	    fcgi_param(f, "HTTP_IF_NONE_MATCH"));
+	return STATUS_OK;
+}
+
+bool
+conditions_body_announced(const struct fcgi *f)
+{
+	const char *length = fcgi_param(f, "CONTENT_LENGTH");
+	return length != NULL && length[strspn(length, "0")] != '\0';
+}
+
+enum status
+conditions_body_length(const struct fcgi *f, size_t *ret_len)
+{
+	const char *type = fcgi_param(f, "CONTENT_TYPE"), *length = fcgi_param(f, "CONTENT_LENGTH");
+	static const char json[] = "application/json", charset[] = "charset=utf-8";
+	if (type == NULL || strncasecmp(type, json, sizeof json - 1) != 0)
+		return STATUS_UNSUPPORTED_MEDIA;
+	type += sizeof json - 1;
+	type += strspn(type, " \t;");
+	if (*type != '\0' && strcasecmp(type, charset) != 0)
+		return STATUS_UNSUPPORTED_MEDIA;
+
+	size_t len = 0;
+	if (length == NULL || *length == '\0')
+		return STATUS_BAD_REQUEST;
+	for (; *length >= '0' && *length <= '9'; length++) {
+		len = len * 10 + (size_t)(*length - '0');
+		if (len > LIMIT_BODY_BYTES)
+			return STATUS_TOO_LARGE;
+	}
+	if (*length != '\0')
+		return STATUS_BAD_REQUEST;
+	*ret_len = len;
+	return STATUS_OK;
+}
+
+/* --- what follows */
+
+enum verdict
+conditions_verdict(const struct conditions *c, const struct cache_manifest *m, int64_t now_wall_ms,
+    bool may_force, int64_t max_age_floor_ms)
+{
+	int64_t age = now_wall_ms > m->fetched_at_ms ? now_wall_ms - m->fetched_at_ms : 0;
+	if (c->no_cache && may_force)
+		return VERDICT_REQUEST;
+	if (c->max_age_ms >= 0) {
+		int64_t most = c->max_age_ms;
+		if (!may_force && most < max_age_floor_ms)
+			most = max_age_floor_ms;
+		if (age > most)
+			return VERDICT_REQUEST;
+	}
+	if (now_wall_ms < m->fresh_until_ms)
+		return VERDICT_FRESH;
+	return now_wall_ms < m->stale_until_ms ? VERDICT_STALE : VERDICT_EXPIRED;
+}
+
+int64_t
+conditions_wait_ms(const struct conditions *c, int64_t default_ms, int64_t most_ms)
+{
+	if (c->wait_ms >= 0)
+		return c->wait_ms < most_ms ? c->wait_ms : most_ms;
+	return c->respond_async ? 0 : default_ms;
+}
+
+bool
+conditions_match(const struct conditions *c, const char *etag)
+{
+	const char *element;
+	size_t len;
+	for (const char *at = c->if_none_match; at != NULL && next_element(&at, &element, &len);) {
+		if (len == 1 && element[0] == '*')
+			return true;
+		if (len > 2 && element[0] == 'W' && element[1] == '/') {
+			element += 2;
+			len -= 2;
+		}
+		if (len == strlen(etag) && memcmp(element, etag, len) == 0)
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,133 @@
+#include "config.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+#include "gateway/base/limits.h"
+#include "gateway/front/response.h"
+
+void
+response_init(struct response *r)
+{
+	*r = (struct response){.http = 200};
+	buf_init(&r->headers, LIMIT_RESPONSE_HEAD_BYTES);
+	buf_init(&r->body, 2 * LIMIT_PAGE_BYTES + LIMIT_RECORD_BYTES);
+}
+
+void
+response_reset(struct response *r)
+{
+	buf_reset(&r->headers);
+	if (r->body.cap > MIB)
+		buf_fini(&r->body); /* one large page must not cost its memory for ever */
+	else
+		buf_reset(&r->body);
+	r->http = 200;
+	r->broken = false;
+}
+
+void
+response_fini(struct response *r)
+{
+	buf_fini(&r->headers);
+	buf_fini(&r->body);
+}
+
+void
+response_header(struct response *r, const char *name, const char *fmt, ...)
+{
+	va_list args;
+	size_t from;
+	buf_printf(&r->headers, "%s: ", name);
+	from = r->headers.len;
+	va_start(args, fmt);
+	buf_vprintf(&r->headers, fmt, args);
+	va_end(args);
+	for (size_t i = from; i < r->headers.len; i++) {
+		unsigned char c = (unsigned char)r->headers.data[i];
+		if (c < 0x20 || c >= 0x7f)
+			r->broken = true;
+	}
+	buf_str_add(&r->headers, "\r\n");
+}
+
+static void
+add_errors(struct buf *b, const struct query_errors *errors)
+{
+	buf_str_add(b, ",\"errors\":[");
+	for (size_t i = 0; i < errors->count; i++) {
+		buf_str_add(b, i > 0 ? ",{\"parameter\":" : "{\"parameter\":");
+		buf_json_str(b, errors->list[i].parameter);
+		buf_str_add(b, ",\"message\":");
+		buf_json_str(b, errors->list[i].message);
+		buf_byte(b, '}');
+	}
+	if (errors->more)
+		buf_str_add(b, ",{\"parameter\":\"\",\"message\":\"there are more; these come first\"}");
+	buf_byte(b, ']');
+}
+
+void
+response_problem(struct response *r, enum status st, const char *request_id, const char *detail,
+    const struct query_errors *errors, int64_t retry_after_ms, const char *extra)
+{
+	const struct status_info *info = status_info(st);
+	buf_reset(&r->headers);
+	buf_reset(&r->body);
+	r->broken = false;
+	r->http = info->http;
+	response_header(r, "Content-Type", "application/problem+json");
+	response_header(r, "Cache-Control", "no-store");
+	if (st == STATUS_UNAUTHORIZED)
+		response_header(r, "WWW-Authenticate", "Bearer realm=\"posturegate\"");
+	if (retry_after_ms > 0)
+		response_header(r, "Retry-After", "%lld", (long long)((retry_after_ms + 999) / 1000));
+
+	struct buf *b = &r->body;
+	buf_printf(b, "{\"type\":\"/problems/%s\",\"title\":", info->slug);
+	buf_json_str(b, info->title);
+	buf_printf(b, ",\"status\":%d", info->http);
+	if (detail != NULL) {
+		buf_str_add(b, ",\"detail\":");
+		buf_json_str(b, detail);
+	}
+	buf_str_add(b, ",\"instance\":");
+	buf_json_str(b, request_id);
+	if (errors != NULL && errors->count > 0)
+		add_errors(b, errors);
+	if (extra != NULL)
+		buf_str_add(b, extra);
+	buf_str_add(b, "}\n");
+}
+
+/* RFC 9110 15; nginx sends none of its own for an application's status. */
+static const char *
+reason(int http)
+{
+	static const struct {
+		int http;
+		const char *text;
+	} reasons[] = {{200, "OK"}, {202, "Accepted"}, {304, "Not Modified"}, {400, "Bad Request"},
+	    {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
+	    {406, "Not Acceptable"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"},
+	    {415, "Unsupported Media Type"}, {500, "Internal Server Error"}, {502, "Bad Gateway"},
+	    {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
+		if (reasons[i].http == http)
+			return reasons[i].text;
+	return "Other";
+}
+
+void
+response_head(const struct response *r, struct buf *head)
+{
+	if (r->broken || r->headers.err != STATUS_OK || r->body.err != STATUS_OK) {
+		buf_str_add(head, "Status: 500 Internal Server Error\r\nContent-Type: application/problem+json\r\nContent-Length: 0\r\n\r\n");
+		return;
+	}
+	buf_printf(head, "Status: %d %s\r\n", r->http, reason(r->http));
+	buf_add(head, r->headers.data, r->headers.len);
+	if (r->http != 304)
+		buf_printf(head, "Content-Length: %zu\r\n", r->body.len);
+	buf_str_add(head, "\r\n");
+}

@@ -1,0 +1,38 @@
+/* An answer in the making: status, headers, body; and the one writer of headers.
+ *
+ * Header values may hold text from outside only through response_header(): a byte that could end a
+ * line makes the whole answer a 500.
+ *
+ * Threads: owner only.
+ */
+#ifndef FRONT_RESPONSE_H
+#define FRONT_RESPONSE_H
+
+#include "gateway/base/buf.h"
+#include "gateway/base/status.h"
+#include "gateway/query/query.h"
+
+struct response {
+	int http;
+	struct buf headers; /* lines, each with its CRLF; without Status and Content-Length */
+	struct buf body;
+	bool broken;        /* a header was refused */
+};
+
+void response_init(struct response *r);
+void response_reset(struct response *r);
+void response_fini(struct response *r);
+
+void response_header(struct response *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* A problem (RFC 9457) in place of whatever was there. `detail` may be NULL; errors may be NULL.
+ * retry_after_ms > 0: Retry-After, rounded up to seconds. extra: more members as JSON text
+ * (",\"name\":value") or NULL. */
+void response_problem(struct response *r, enum status st, const char *request_id,
+    const char *detail, const struct query_errors *errors, int64_t retry_after_ms,
+    const char *extra);
+
+/* "Status: …" to the empty line, with Content-Length: what goes before the body on the wire. */
+void response_head(const struct response *r, struct buf *head);
+
+#endif

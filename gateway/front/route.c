@@ -1,0 +1,73 @@
+#include "config.h"
+
+#include <string.h>
+
+#include "gateway/base/attr.h"
+#include "gateway/front/route.h"
+
+static const struct {
+	const char *path;
+	unsigned methods;
+	bool needs_key;
+} routes[] = {
+#define ROUTE(name, path, methods, key, what) {path, methods, key},
+#include "gateway/front/route_table.h"
+#undef ROUTE
+};
+
+enum route_method
+route_method(const char *method)
+{
+	if (strcmp(method, "GET") == 0)
+		return METHOD_GET;
+	if (strcmp(method, "HEAD") == 0)
+		return METHOD_HEAD;
+	if (strcmp(method, "POST") == 0)
+		return METHOD_POST;
+	return METHOD_OTHER;
+}
+
+/* Digits of the base, no leading zero, 1..2^63-1; else 0. */
+static uint64_t
+read_id(const char *text, size_t len, unsigned base)
+{
+	static const char digits[] = "0123456789abcdef";
+	uint64_t id = 0;
+	if (len == 0 || len > 19 || text[0] == '0')
+		return 0;
+	for (size_t i = 0; i < len; i++) {
+		const char *digit = memchr(digits, text[i], base);
+		if (digit == NULL || __builtin_mul_overflow(id, base, &id))
+			return 0;
+		id += (uint64_t)(digit - digits);
+	}
+	return id <= INT64_MAX ? id : 0;
+}
+
+void
+route_find(const char *uri, size_t len, struct routed *ret)
+{
+	const char *mark = memchr(uri, '?', len);
+	size_t path_len = mark != NULL ? (size_t)(mark - uri) : len;
+	*ret = (struct routed){
+	    .route = ROUTE_UNKNOWN,
+	    .query = mark != NULL ? mark + 1 : uri + len,
+	    .query_len = mark != NULL ? len - path_len - 1 : 0,
+	};
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		size_t n = strlen(routes[i].path);
+		bool open = routes[i].path[n - 1] == '*';
+		n -= open;
+		if (path_len < n || memcmp(uri, routes[i].path, n) != 0 || (!open && path_len != n))
+			continue;
+		const char *rest = uri + n;
+		size_t rest_len = path_len - n;
+		if (open && (rest_len == 0 || memchr(rest, '/', rest_len) != NULL))
+			continue;
+		ret->route = (enum route)i;
+		ret->allowed = routes[i].methods;
+		ret->needs_key = routes[i].needs_key;
+		ret->id = open ? read_id(rest, rest_len, i == ROUTE_FETCH ? 16 : 10) : 0;
+		return;
+	}
+}

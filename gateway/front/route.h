@@ -1,0 +1,34 @@
+/* Which endpoint a request is for. Routing is on the raw REQUEST_URI (nginx's SCRIPT_NAME is
+ * decoded and merged): a path is taken as it stands, and whatever is spelled otherwise is unknown.
+ *
+ * Threads: any; pure.
+ */
+#ifndef FRONT_ROUTE_H
+#define FRONT_ROUTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum route {
+#define ROUTE(name, path, methods, key, what) ROUTE_##name,
+#include "gateway/front/route_table.h"
+#undef ROUTE
+	ROUTE_UNKNOWN
+};
+
+enum route_method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OTHER = 0 };
+
+struct routed {
+	enum route route;
+	unsigned allowed;   /* enum route_method bits of the path */
+	bool needs_key;
+	uint64_t id;        /* of a path that ends in an ID; 0 if the text is no ID */
+	const char *query;  /* behind '?', not decoded; "" without; borrowed from uri */
+	size_t query_len;
+};
+
+void route_find(const char *uri, size_t len, struct routed *ret);
+enum route_method route_method(const char *method);
+
+#endif

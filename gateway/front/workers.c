@@ -1,0 +1,209 @@
+#include "config.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
+#include "gateway/base/lock.h"
+#include "gateway/base/log.h"
+#include "gateway/front/workers.h"
+
+#define STACK_BYTES (256 * KIB)
+#define PAUSE_MS 50       /* after an accept that failed for want of something */
+#define WAKE_EVERY_MS 20  /* while stopping: a signal may come just before accept() is entered */
+
+struct worker {
+	struct workers *owner;
+	struct fcgi *fcgi;
+	pthread_t thread;
+	bool busy;  /* under the lock: serving a request */
+	bool ended; /* under the lock */
+};
+
+struct workers {
+	struct lock lock;
+	pthread_cond_t changed;
+	unsigned count, started, busy, running;
+	unsigned in_class[WORKER_CLASSES], most_in_class[WORKER_CLASSES];
+	bool stopping;
+	worker_serve_f *serve;
+	void *ctx;
+	struct worker list[];
+};
+
+static void
+set_busy(struct worker *w, bool busy)
+{
+	struct workers *ws = w->owner;
+	lock_take(&ws->lock);
+	w->busy = busy;
+	ws->busy += busy ? 1u : -1u;
+	if (ws->stopping)
+		pthread_cond_broadcast(&ws->changed);
+	lock_drop(&ws->lock);
+}
+
+/* A moment's rest, cut short by the stop. */
+static void
+pause_a_moment(struct workers *ws)
+{
+	lock_take(&ws->lock);
+	if (!ws->stopping)
+		lock_wait(&ws->lock, &ws->changed, clock_mono_ms() + PAUSE_MS);
+	lock_drop(&ws->lock);
+}
+
+static void *
+worker_main(void *ctx)
+{
+	struct worker *w = ctx;
+	struct workers *ws = w->owner;
+	for (;;) {
+		enum status st = fcgi_accept(w->fcgi);
+		if (st == STATUS_STOPPING)
+			break;
+		if (st != STATUS_OK) {
+			/* the thread must outlive every shortage: there is nobody to replace it */
+			if (st == STATUS_INTERNAL)
+				log_event(LOG_WARNING, "accept", "status=%s", status_info(st)->name);
+			pause_a_moment(ws);
+			continue;
+		}
+		set_busy(w, true);
+		ws->serve(ws->ctx, w, w->fcgi);
+		fcgi_finish(w->fcgi);
+		set_busy(w, false);
+	}
+	lock_take(&ws->lock);
+	w->ended = true;
+	ws->running--;
+	pthread_cond_broadcast(&ws->changed);
+	lock_drop(&ws->lock);
+	return NULL;
+}
+
+static void
+on_wake(int sig)
+{
+	(void)sig; /* its only use is to interrupt accept() and read() */
+}
+
+struct workers *
+workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx)
+{
+	struct workers *ws = calloc(1, sizeof *ws + count * sizeof ws->list[0]);
+	if (ws == NULL)
+		return NULL;
+	lock_init(&ws->lock, LOCK_WORKERS);
+	clock_cond_init(&ws->changed);
+	ws->count = count;
+	ws->serve = serve;
+	ws->ctx = ctx;
+	ws->most_in_class[WORKER_WAITING] = count / 4 > 0 ? count / 4 : 1;
+
+	struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART */
+	sigaction(SIGUSR2, &wake, NULL);
+	pthread_attr_t attr;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	for (unsigned i = 0; i < count; i++) {
+		struct worker *w = &ws->list[i];
+		w->owner = ws;
+		w->fcgi = fcgi_new(listen_fd);
+		lock_take(&ws->lock);
+		ws->running++;
+		lock_drop(&ws->lock);
+		if (w->fcgi == NULL || pthread_create(&w->thread, &attr, worker_main, w) != 0) {
+			lock_take(&ws->lock);
+			ws->running--;
+			lock_drop(&ws->lock);
+			fcgi_free(w->fcgi);
+			break;
+		}
+		ws->started++;
+	}
+	pthread_attr_destroy(&attr);
+	if (ws->started < count) {
+		workers_stop(ws, 0);
+		return NULL;
+	}
+	return ws;
+}
+
+bool
+workers_enter(struct worker *w, enum worker_class class)
+{
+	struct workers *ws = w->owner;
+	lock_take(&ws->lock);
+	bool room = ws->in_class[class] < ws->most_in_class[class];
+	ws->in_class[class] += room;
+	lock_drop(&ws->lock);
+	return room;
+}
+
+void
+workers_leave(struct worker *w, enum worker_class class)
+{
+	lock_take(&w->owner->lock);
+	w->owner->in_class[class]--;
+	lock_drop(&w->owner->lock);
+}
+
+/* Wakes every worker that waits for a request: in accept() by a signal, on an idle kept connection
+ * by shutting that; after the grace the busy ones too. The descriptor is read while its worker may
+ * just be changing it: the worst is a connection cut that was only being accepted. */
+static void
+wake_locked(struct workers *ws, bool all)
+{
+	lock_assert_held(&ws->lock);
+	for (unsigned i = 0; i < ws->started; i++) {
+		struct worker *w = &ws->list[i];
+		if (w->ended || (w->busy && !all))
+			continue;
+		int fd = fcgi_fd(w->fcgi);
+		if (fd >= 0)
+			shutdown(fd, SHUT_RDWR);
+		pthread_kill(w->thread, SIGUSR2);
+	}
+}
+
+void
+workers_stop(struct workers *ws, int64_t grace_ms)
+{
+	int64_t until = clock_mono_ms() + grace_ms;
+	fcgi_stop();
+	lock_take(&ws->lock);
+	ws->stopping = true;
+	pthread_cond_broadcast(&ws->changed);
+	while (ws->running > 0) {
+		int64_t now = clock_mono_ms();
+		wake_locked(ws, now >= until);
+		lock_wait(&ws->lock, &ws->changed, now + WAKE_EVERY_MS);
+	}
+	lock_drop(&ws->lock);
+	for (unsigned i = 0; i < ws->started; i++) {
+		pthread_join(ws->list[i].thread, NULL);
+		fcgi_free(ws->list[i].fcgi);
+	}
+	pthread_cond_destroy(&ws->changed);
+	lock_fini(&ws->lock);
+	free(ws);
+}
+
+unsigned
+workers_count(const struct workers *ws)
+{
+	return ws->count;
+}
+
+unsigned
+workers_busy(struct workers *ws)
+{
+	lock_take(&ws->lock);
+	unsigned busy = ws->busy;
+	lock_drop(&ws->lock);
+	return busy;
+}

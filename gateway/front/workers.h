@@ -1,0 +1,40 @@
+/* The worker threads, and the registry of them: what each does, on which connection, and how many
+ * may be in each class of long work at a time, so that hits never queue behind what waits.
+ *
+ * Threads: any, where nothing else is said.
+ */
+#ifndef FRONT_WORKERS_H
+#define FRONT_WORKERS_H
+
+#include <stdbool.h>
+
+#include "gateway/base/attr.h"
+#include "gateway/front/fcgi.h"
+
+struct workers;
+struct worker;
+
+/* Classes of long work; the share of all workers that may be in each. */
+enum worker_class {
+	WORKER_WAITING, /* for a fetch: a quarter; beyond it 202 at once */
+	WORKER_CLASSES
+};
+
+/* Serves one request: answers or aborts it; everything that it opened is closed when it returns. */
+typedef void worker_serve_f(void *ctx, struct worker *w, struct fcgi *f);
+
+/* Starts `count` threads on the listening socket. NULL if they could not all be started. */
+struct workers *workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx) NODISCARD;
+
+/* True if there is room in the class; then workers_leave() it. */
+bool workers_enter(struct worker *w, enum worker_class class);
+void workers_leave(struct worker *w, enum worker_class class);
+
+/* Lets requests under way end (at most grace_ms), closes idle kept connections, joins the threads.
+ * The listening socket stays as it is: it may be another's. Startup thread only. */
+void workers_stop(struct workers *ws, int64_t grace_ms);
+
+unsigned workers_count(const struct workers *ws);
+unsigned workers_busy(struct workers *ws);
+
+#endif

@@ -1,0 +1,12 @@
+# the daemon: the steps of a request, upkeep, start and stop.
+sbin_PROGRAMS += posturegate
+posturegate_SOURCES = \
+	gateway/janitor.c gateway/janitor.h \
+	gateway/keyfile.c gateway/keyfile.h \
+	gateway/main.c \
+	gateway/request.c gateway/request.h \
+	gateway/steps.h
+posturegate_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+posturegate_LDADD = $(GATEWAY_LIBS)
+GATEWAY_LIBS = libfront.a libanswer.a libops.a libfetch.a libquery.a libupstream.a libcache.a \
+	$(BASE_LIBS) $(FCGI_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)

@@ -1,0 +1,7 @@
+# ops: settings, health; read by the parts above.
+noinst_LIBRARIES += libops.a
+libops_a_SOURCES = \
+	gateway/ops/ini.c gateway/ops/ini.h \
+	gateway/ops/settings.c gateway/ops/settings.h gateway/ops/settings_table.h \
+	gateway/ops/value.c gateway/ops/value.h
+libops_a_CFLAGS = $(AM_CFLAGS)

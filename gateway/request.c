@@ -1,0 +1,717 @@
+#include "config.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/answer/page.h"
+#include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
+#include "gateway/base/log.h"
+#include "gateway/fetch/normalise.h"
+#include "gateway/fetch/plan.h"
+#include "gateway/front/conditions.h"
+#include "gateway/front/response.h"
+#include "gateway/front/route.h"
+#include "gateway/request.h"
+
+enum step {
+#define STEP(name, to, what) STEP_##name,
+#include "gateway/steps.h"
+#undef STEP
+	STEP_done
+};
+
+/* How the answer came to be, for Cache-Status and the log. */
+enum served { SERVED_NONE, SERVED_HIT, SERVED_STALE, SERVED_MISS, SERVED_COLLAPSED };
+
+struct request {
+	struct gateway *gateway;
+	struct worker *worker;
+	struct fcgi *fcgi;
+	struct arena arena;
+	int64_t begun_ms, now_ms; /* monotonic; wall */
+	/* read */
+	const char *id, *method_text, *uri;
+	size_t uri_len;
+	enum route_method method;
+	struct conditions conditions;
+	/* route, authorize */
+	struct routed routed;
+	const struct consumer *consumer;
+	/* parse */
+	struct query query;
+	struct query_errors errors;
+	struct buf canon;
+	uint8_t digest[SHA256_BYTES];
+	struct cursor cursor;
+	bool walking; /* a cursor came */
+	/* lookup, follow */
+	struct cache_result *result;
+	struct flight *flight;
+	enum served served;
+	const char *fwd; /* why the upstream was needed, as RFC 9211 has it */
+	/* answer */
+	struct response response;
+	enum status status;
+};
+
+/* --- ending early */
+
+static enum step
+problem(struct request *r, enum status st, const char *detail)
+{
+	r->status = st;
+	response_problem(&r->response, st, r->id, detail, NULL, 0, NULL);
+	return STEP_respond;
+}
+
+static enum step
+problem_errors(struct request *r, const char *detail)
+{
+	r->status = STATUS_BAD_REQUEST;
+	response_problem(&r->response, STATUS_BAD_REQUEST, r->id, detail, &r->errors, 0, NULL);
+	return STEP_respond;
+}
+
+static enum step
+problem_later(struct request *r, enum status st, int64_t retry_after_ms)
+{
+	r->status = st;
+	response_problem(&r->response, st, r->id, NULL, NULL, retry_after_ms, NULL);
+	return STEP_respond;
+}
+
+/* --- read */
+
+static const char *
+param(const struct request *r, const char *name)
+{
+	const char *value = fcgi_param(r->fcgi, name);
+	return value != NULL ? value : "";
+}
+
+/* nginx's own id of the request; one of ours where a site does not pass it. */
+static const char *
+request_id(struct request *r)
+{
+	const char *given = param(r, "REQUEST_ID");
+	size_t len = strspn(given, "0123456789abcdef");
+	if (len >= 8 && len <= 64 && given[len] == '\0')
+		return given;
+	uint8_t random[16];
+	char *text = arena_alloc(&r->arena, sizeof random * 2 + 1);
+	if (text == NULL)
+		return "-";
+	crypto_random(random, sizeof random);
+	crypto_hex(random, sizeof random, text);
+	return text;
+}
+
+static enum step
+step_read(struct request *r)
+{
+	r->id = request_id(r);
+	r->method_text = param(r, "REQUEST_METHOD");
+	r->method = route_method(r->method_text);
+	r->uri = param(r, "REQUEST_URI");
+	r->uri_len = strlen(r->uri);
+	if (r->uri_len > LIMIT_URI_BYTES)
+		return problem(r, STATUS_URI_TOO_LONG,
+		    "A URL may have 8 KiB; send a longer query as a JSON object to POST /v1/postures/query.");
+	enum status st = conditions_read(&r->conditions, r->fcgi);
+	if (st != STATUS_OK)
+		return problem(r, st, "A request header is malformed or came twice.");
+	bool body = conditions_body_announced(r->fcgi);
+	if (body && r->method != METHOD_POST)
+		return problem(r, STATUS_BAD_REQUEST, "This method takes no body.");
+	return STEP_route;
+}
+
+/* --- route */
+
+static void
+allow_header(struct request *r)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} methods[] = {{METHOD_GET, "GET"}, {METHOD_HEAD, "HEAD"}, {METHOD_POST, "POST"}};
+	char list[32];
+	size_t len = 0;
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+		if (r->routed.allowed & methods[i].bit)
+			len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ", " : "",
+			    methods[i].name);
+	response_header(&r->response, "Allow", "%s", list);
+}
+
+static enum step
+step_route(struct request *r)
+{
+	route_find(r->uri, r->uri_len, &r->routed);
+	if (r->routed.route == ROUTE_UNKNOWN)
+		return problem(r, STATUS_NOT_FOUND, "No endpoint has this path.");
+	if (!(r->routed.allowed & r->method)) {
+		enum step next = problem(r, STATUS_METHOD_NOT_ALLOWED, NULL);
+		allow_header(r);
+		return next;
+	}
+	return r->routed.needs_key ? STEP_authorize : STEP_answer;
+}
+
+/* --- authorize */
+
+static enum step
+step_authorize(struct request *r)
+{
+	enum status st = access_check(r->gateway->access, fcgi_param(r->fcgi, "HTTP_AUTHORIZATION"),
+	    fcgi_param_count(r->fcgi, "HTTP_AUTHORIZATION"), fcgi_param(r->fcgi, "HTTP_X_API_KEY"),
+	    fcgi_param_count(r->fcgi, "HTTP_X_API_KEY"), r->now_ms / 1000, &r->consumer);
+	if (st == STATUS_BAD_REQUEST)
+		return problem(r, st, "Show one key, once: in Authorization or in X-API-Key.");
+	if (st != STATUS_OK)
+		return problem(r, st, NULL);
+	return r->routed.route == ROUTE_FETCH ? STEP_answer : STEP_parse;
+}
+
+/* --- parse */
+
+static enum status
+parse_body(struct request *r)
+{
+	struct buf body;
+	size_t len;
+	enum status st = conditions_body_length(r->fcgi, &len);
+	if (st != STATUS_OK)
+		return st;
+	buf_init(&body, LIMIT_BODY_BYTES);
+	st = fcgi_read_body(r->fcgi, &body, len);
+	if (st == STATUS_OK)
+		st = query_parse_json(&r->arena, QUERY_POSTURES, normal_member_find, body.data, body.len,
+		    &r->query, &r->errors);
+	buf_fini(&body);
+	return st;
+}
+
+static void
+add_error(struct request *r, const char *parameter, const char *message)
+{
+	if (r->errors.count < ARRAY_LEN(r->errors.list))
+		r->errors.list[r->errors.count++] = (struct query_error){parameter, message};
+	else
+		r->errors.more = true;
+}
+
+/* What the contract has and this version does not serve yet is refused, not ignored. */
+static void
+refuse_unserved(struct request *r)
+{
+	if (r->query.format != FORMAT_JSON)
+		add_error(r, "format", "only json is served so far");
+	if (r->query.partial)
+		add_error(r, "partial", "only false is served so far");
+}
+
+/* A cursor names the result and the query; here it is only checked and taken apart. */
+static enum step
+take_cursor(struct request *r)
+{
+	const char *text = r->query.cursor;
+	enum status st = cursor_decode(text, strlen(text), r->gateway->signing_key, &r->cursor);
+	if (st != STATUS_OK || memcmp(r->cursor.consumer, r->consumer->tag, sizeof r->cursor.consumer) != 0)
+		return problem(r, STATUS_BAD_CURSOR, "Take a cursor from page.next, unchanged, with the same key.");
+	r->walking = true;
+	if (r->query.limit_given)
+		r->cursor.limit = (uint16_t)r->query.limit;
+	return STEP_lookup;
+}
+
+/* The posture of a path is a query like any other. */
+static enum status
+one_posture(struct request *r)
+{
+	struct id_range *range = arena_alloc(&r->arena, sizeof *range);
+	if (range == NULL)
+		return STATUS_NO_MEMORY;
+	*range = (struct id_range){r->routed.id, r->routed.id};
+	r->query.postures = (struct id_ranges){range, 1, 1};
+	return STATUS_OK;
+}
+
+static enum step
+step_parse(struct request *r)
+{
+	enum status st;
+	switch (r->routed.route) {
+	case ROUTE_POSTURES_QUERY:
+		st = parse_body(r);
+		break;
+	case ROUTE_POSTURE:
+		if (r->routed.id == 0)
+			return problem(r, STATUS_NOT_FOUND, "A posture's ID is a number from 1 to 2^63-1.");
+		st = query_parse(&r->arena, QUERY_POSTURE, normal_member_find, r->routed.query,
+		    r->routed.query_len, &r->query, &r->errors);
+		if (st == STATUS_OK)
+			st = one_posture(r);
+		break;
+	default:
+		st = query_parse(&r->arena, QUERY_POSTURES, normal_member_find, r->routed.query,
+		    r->routed.query_len, &r->query, &r->errors);
+	}
+	if (st == STATUS_OK)
+		refuse_unserved(r);
+	if (r->errors.count > 0)
+		return problem_errors(r, "Every offending parameter is listed.");
+	if (st != STATUS_OK)
+		return problem(r, st, st == STATUS_TOO_LARGE ? "A body may have 4 MiB." : NULL);
+	if (r->query.cursor != NULL)
+		return take_cursor(r);
+	if (!access_covers(r->consumer, &r->query.policies))
+		return problem(r, STATUS_FORBIDDEN, "The grant of this key does not cover every policy asked for.");
+	query_canon(&r->query, &r->canon);
+	if (r->canon.err != STATUS_OK)
+		return problem(r, r->canon.err, NULL);
+	query_digest(r->canon.data, r->canon.len, r->digest);
+	return STEP_lookup;
+}
+
+/* --- lookup */
+
+/* A walk goes on in the result it began on, whatever its age. */
+static enum step
+lookup_pinned(struct request *r)
+{
+	enum status st = cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->result);
+	if (st != STATUS_OK)
+		return problem(r, STATUS_CURSOR_EXPIRED,
+		    "The result of this walk is gone. Begin anew with the query that you began with.");
+	const struct cache_manifest *m = cache_manifest(r->result);
+	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) != 0 ||
+	    query_from_canon(&r->arena, m->text, m->text_len, &r->query) != STATUS_OK)
+		return problem(r, STATUS_BAD_CURSOR, NULL);
+	/* grants may have changed since the walk began */
+	if (!access_covers(r->consumer, &r->query.policies))
+		return problem(r, STATUS_FORBIDDEN, "The grant of this key does not cover every policy asked for.");
+	r->query.fields = r->cursor.fields;
+	r->query.limit = r->cursor.limit;
+	r->served = SERVED_HIT;
+	return STEP_answer;
+}
+
+/* Begins a fetch that nobody waits for. */
+static void
+refresh_behind(struct request *r)
+{
+	bool leader;
+	struct flight *flight = flight_join(r->gateway->flights, r->digest, r->canon.data, r->canon.len,
+	    r->consumer->name, &leader);
+	if (flight != NULL && leader)
+		fetch_start(r->gateway->fetcher, flight, BUDGET_BACKGROUND);
+	flight_release(flight);
+}
+
+static enum step
+step_lookup(struct request *r)
+{
+	struct gateway *g = r->gateway;
+	if (r->walking)
+		return lookup_pinned(r);
+	enum status st = cache_lookup(g->cache, r->digest, r->canon.data, r->canon.len, r->now_ms, &r->result);
+	enum verdict verdict = VERDICT_NONE;
+	if (st == STATUS_OK)
+		verdict = conditions_verdict(&r->conditions, cache_manifest(r->result), r->now_ms,
+		    r->consumer->force, g->settings->max_age_floor_ms);
+	switch (verdict) {
+	case VERDICT_FRESH:
+		r->served = SERVED_HIT;
+		return STEP_answer;
+	case VERDICT_STALE:
+		r->served = SERVED_STALE;
+		if (!r->conditions.only_if_cached)
+			refresh_behind(r);
+		return STEP_answer;
+	case VERDICT_REQUEST:
+		r->fwd = "request";
+		break;
+	case VERDICT_EXPIRED:
+		r->fwd = "stale";
+		break;
+	case VERDICT_NONE:
+		r->fwd = "miss";
+		break;
+	}
+	if (r->conditions.only_if_cached)
+		return problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
+	return STEP_follow;
+}
+
+/* --- follow */
+
+static void
+fetch_json(struct flight *flight, struct buf *b)
+{
+	struct flight_view v;
+	size_t len;
+	const char *text = flight_text(flight, &len);
+	flight_look(flight, &v);
+	int64_t ms = (v.ended_ms != 0 ? v.ended_ms : clock_mono_ms()) - v.begun_ms;
+	buf_printf(b, "{\"id\":\"%" PRIx64 "\",\"state\":\"%s\",\"query\":", v.id, flight_state_name(v.state));
+	buf_json(b, text, len);
+	buf_printf(b,
+	    ",\"calls\":{\"done\":%" PRIu64 ",\"planned\":%" PRIu64 "},\"batches\":{\"seen\":%" PRIu64
+	    ",\"announced\":%" PRIu64 "},\"records\":%" PRIu64 ",\"bytes\":%" PRIu64
+	    ",\"seconds\":%" PRId64 ".%03d,\"estimateSeconds\":",
+	    v.progress.calls_done, v.progress.calls_planned, v.progress.batches_seen,
+	    v.progress.batches_announced, v.progress.records, v.progress.bytes, ms / 1000, (int)(ms % 1000));
+	uint64_t left = v.progress.calls_planned - v.progress.calls_done;
+	if (v.state == FLIGHT_FETCHING && v.progress.calls_done > 0)
+		buf_printf(b, "%" PRIu64, (uint64_t)ms * left / v.progress.calls_done / 1000);
+	else
+		buf_str_add(b, "null");
+	buf_str_add(b, ",\"result\":");
+	if (v.result != 0)
+		buf_printf(b, "\"%016" PRIx64 "\"}", v.result);
+	else
+		buf_str_add(b, "null}");
+}
+
+#define ASK_AGAIN_MS 2000
+
+static enum step
+accepted(struct request *r)
+{
+	struct flight_view v;
+	flight_look(r->flight, &v);
+	r->response.http = 202;
+	response_header(&r->response, "Content-Type", "application/json");
+	response_header(&r->response, "Cache-Control", "no-store");
+	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
+	response_header(&r->response, "Retry-After", "%d", ASK_AGAIN_MS / 1000);
+	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
+	fetch_json(r->flight, &r->response.body);
+	return STEP_respond;
+}
+
+/* The fetch failed: an older result may still stand in (RFC 5861 stale-if-error), but not for one
+ * who asked for no stored answer. */
+static enum step
+fetch_failed(struct request *r)
+{
+	struct flight_view v;
+	flight_look(r->flight, &v);
+	enum status st = v.status != STATUS_OK ? v.status : STATUS_STOPPING;
+	const struct cache_manifest *m = r->result != NULL ? cache_manifest(r->result) : NULL;
+	if (m != NULL && r->now_ms < m->keep_until_ms && strcmp(r->fwd, "request") != 0) {
+		r->served = SERVED_STALE;
+		return STEP_answer;
+	}
+	char extra[64];
+	if (m != NULL)
+		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64, (r->now_ms - m->fetched_at_ms) / 1000);
+	r->status = st;
+	response_problem(&r->response, st, r->id, NULL, NULL, v.retry_after_ms, m != NULL ? extra : NULL);
+	return STEP_respond;
+}
+
+/* Waits as long as the caller will, if there is room for one more who waits. */
+static bool
+wait_for_flight(struct request *r)
+{
+	const struct settings *s = r->gateway->settings;
+	int64_t wait_ms = conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
+	if (wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING)) {
+		bool over = flight_wait(r->flight, clock_mono_ms() + wait_ms);
+		workers_leave(r->worker, WORKER_WAITING);
+		return over;
+	}
+	return flight_wait(r->flight, 0);
+}
+
+static enum step
+step_follow(struct request *r)
+{
+	struct gateway *g = r->gateway;
+	bool leader;
+	r->flight = flight_join(g->flights, r->digest, r->canon.data, r->canon.len, r->consumer->name, &leader);
+	if (r->flight == NULL)
+		return problem(r, STATUS_NO_MEMORY, NULL);
+	if (leader)
+		fetch_start(g->fetcher, r->flight, BUDGET_INTERACTIVE);
+	if (!wait_for_flight(r))
+		return accepted(r);
+	struct cache_result *made = flight_result(r->flight);
+	if (made == NULL)
+		return fetch_failed(r);
+	cache_release(r->result);
+	r->result = made;
+	r->served = leader ? SERVED_MISS : SERVED_COLLAPSED;
+	return STEP_answer;
+}
+
+/* --- answer */
+
+static void
+health(struct request *r)
+{
+	response_header(&r->response, "Content-Type", "application/json");
+	response_header(&r->response, "Cache-Control", "no-store");
+	buf_str_add(&r->response.body, "{\"status\":\"ok\"}\n");
+}
+
+/* Ready while something can be served: from the upstream, or from what is stored. */
+static void
+ready(struct request *r)
+{
+	static const char *const credentials[] = {"unknown", "ok", "rejected"};
+	struct cache_stats stats;
+	cache_get_stats(r->gateway->cache, &stats);
+	enum credential_state credential = credential_state(r->gateway->credential);
+	bool store = stats.writable, up = credential != CREDENTIAL_REJECTED;
+	bool serves = (store && up) || stats.results > 0;
+	const char *status = store && up ? "ok" : serves ? "degraded" : "down";
+	r->response.http = serves ? 200 : 503;
+	response_header(&r->response, "Content-Type", "application/json");
+	response_header(&r->response, "Cache-Control", "no-store");
+	struct buf *b = &r->response.body;
+	buf_printf(b, "{\"status\":\"%s\"", status);
+	/* the site says who may see more than that */
+	if (strcmp(param(r, "POSTUREGATE_INTERNAL"), "1") == 0)
+		buf_printf(b, ",\"checks\":{\"store\":\"%s\",\"credential\":\"%s\"}", store ? "ok" : "read-only",
+		    credentials[credential]);
+	buf_str_add(b, "}\n");
+}
+
+/* A consumer sees the fetches that it began and those of policies that it may see. */
+static enum step
+answer_fetch(struct request *r)
+{
+	struct query q;
+	size_t len;
+	r->flight = r->routed.id != 0 ? flight_find(r->gateway->flights, r->routed.id) : NULL;
+	if (r->flight == NULL)
+		return problem(r, STATUS_NOT_FOUND, NULL);
+	const char *text = flight_text(r->flight, &len);
+	bool own = strcmp(flight_consumer(r->flight), r->consumer->name) == 0;
+	if (!own && !r->consumer->all_policies &&
+	    (query_from_canon(&r->arena, text, len, &q) != STATUS_OK || q.policies.count == 0 ||
+	        !access_covers(r->consumer, &q.policies)))
+		return problem(r, STATUS_NOT_FOUND, NULL);
+	response_header(&r->response, "Content-Type", "application/json");
+	response_header(&r->response, "Cache-Control", "no-store");
+	response_header(&r->response, "Vary", "Authorization, X-API-Key");
+	fetch_json(r->flight, &r->response.body);
+	return STEP_respond;
+}
+
+/* Strong: the same tag means the same bytes. A result never changes, so what picks the bytes of it
+ * names them. */
+static void
+make_etag(const struct request *r, uint64_t hide, char tag[35])
+{
+	struct {
+		uint64_t result, position, fields, hide;
+		uint8_t consumer[8], grant[8];
+		uint32_t limit, route;
+	} parts = {
+	    .result = cache_manifest(r->result)->id,
+	    .position = r->cursor.position,
+	    .fields = r->query.fields,
+	    .hide = hide,
+	    .limit = r->cursor.limit,
+	    .route = r->routed.route == ROUTE_POSTURE,
+	};
+	uint8_t mac[SHA256_BYTES];
+	memcpy(parts.consumer, r->consumer->tag, sizeof parts.consumer);
+	memcpy(parts.grant, r->consumer->grant, sizeof parts.grant);
+	crypto_hmac(r->gateway->signing_key, &parts, sizeof parts, mac);
+	tag[0] = '"';
+	crypto_hex(mac, 16, tag + 1);
+	tag[33] = '"';
+	tag[34] = '\0';
+}
+
+static void
+cache_headers(struct request *r, const char *etag)
+{
+	struct response *resp = &r->response;
+	const struct cache_manifest *m = cache_manifest(r->result);
+	int64_t now = clock_wall_ms();
+	int64_t age = now > m->fetched_at_ms ? (now - m->fetched_at_ms) / 1000 : 0;
+	int64_t ttl = (m->fresh_until_ms - now) / 1000;
+	response_header(resp, "ETag", "%s", etag);
+	response_header(resp, "Age", "%" PRId64, age);
+	response_header(resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
+	response_header(resp, "Vary", "Authorization, X-API-Key, Accept, Accept-Encoding");
+	switch (r->served) {
+	case SERVED_MISS:
+		response_header(resp, "Cache-Status", "posturegate; fwd=%s; stored", r->fwd);
+		break;
+	case SERVED_COLLAPSED:
+		response_header(resp, "Cache-Status", "posturegate; fwd=%s; collapsed", r->fwd);
+		break;
+	default:
+		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64, ttl);
+	}
+}
+
+static enum step
+answer_corrupt(struct request *r, enum status st)
+{
+	if (st == STATUS_NOT_FOUND)
+		return problem(r, st, "There is no such posture, or it is not yours to see.");
+	log_event(LOG_ERROR, "answer", "request=%s result=%016" PRIx64 " status=%s", r->id,
+	    cache_manifest(r->result)->id, status_info(st)->name);
+	return problem_later(r, st, 1000);
+}
+
+static enum step
+write_page(struct request *r, struct page *p)
+{
+	char etag[35];
+	enum status st = STATUS_OK;
+	if (!r->walking) {
+		p->cursor = (struct cursor){
+		    .result = cache_manifest(r->result)->id,
+		    .fields = r->query.fields,
+		    .limit = (uint16_t)r->query.limit,
+		};
+		memcpy(p->cursor.query, r->digest, sizeof p->cursor.query);
+		memcpy(p->cursor.consumer, r->consumer->tag, sizeof p->cursor.consumer);
+		st = answer_count(&p->answer, &p->cursor.total);
+		if (st != STATUS_OK)
+			return answer_corrupt(r, st);
+		r->cursor = p->cursor;
+	}
+	make_etag(r, p->answer.hide, etag);
+	cache_headers(r, etag);
+	if (conditions_match(&r->conditions, etag)) {
+		r->response.http = 304;
+		return STEP_respond;
+	}
+	response_header(&r->response, "Content-Type", "application/json");
+	st = r->routed.route == ROUTE_POSTURE ? page_write_one(p, &r->response.body)
+	                                      : page_write(p, &r->response.body);
+	if (st != STATUS_OK)
+		return answer_corrupt(r, st);
+	if (p->next[0] != '\0')
+		response_header(&r->response, "Link", "</v1/postures?cursor=%s>; rel=\"next\"", p->next);
+	return STEP_respond;
+}
+
+static enum step
+answer_postures(struct request *r)
+{
+	uint64_t hide = 0;
+	if (!r->consumer->evidence)
+		hide = UINT64_C(1) << normal_member_find("evidence", 8) |
+		    UINT64_C(1) << normal_member_find("causeOfFailure", 14);
+	struct page page = {
+	    .answer =
+	        {
+	            .cache = r->gateway->cache,
+	            .result = r->result,
+	            /* the result answers exactly this query: only the grant is left to look at, and
+	             * only where the query does not name the policies */
+	            .filter.grant = r->consumer->all_policies || r->query.policies.count > 0
+	                ? NULL
+	                : &r->consumer->policies,
+	            .fields = r->query.fields,
+	            .hide = hide,
+	        },
+	    .cursor = r->cursor,
+	    .key = r->gateway->signing_key,
+	};
+	return write_page(r, &page);
+}
+
+static enum step
+step_answer(struct request *r)
+{
+	switch (r->routed.route) {
+	case ROUTE_HEALTHZ:
+		health(r);
+		return STEP_respond;
+	case ROUTE_READYZ:
+		ready(r);
+		return STEP_respond;
+	case ROUTE_FETCH:
+		return answer_fetch(r);
+	default:
+		return answer_postures(r);
+	}
+}
+
+/* --- respond */
+
+static void
+log_request(const struct request *r, enum status sent)
+{
+	static const char *const served[] = {"-", "hit", "stale", "miss", "collapsed"};
+	log_event(LOG_INFO, "request", "id=%s consumer=%s method=%s path=%s status=%d%s%s cache=%s bytes=%zu ms=%" PRId64 "%s",
+	    r->id, r->consumer != NULL ? r->consumer->name : "-", log_q(r->method_text, strlen(r->method_text)),
+	    log_q(r->uri, strcspn(r->uri, "?")), r->response.http, r->status != STATUS_OK ? " problem=" : "",
+	    r->status != STATUS_OK ? status_info(r->status)->name : "", served[r->served],
+	    r->response.body.len, clock_mono_ms() - r->begun_ms, sent == STATUS_OK ? "" : " client=gone");
+}
+
+static enum step
+step_respond(struct request *r)
+{
+	struct buf head;
+	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
+	response_head(&r->response, &head);
+	bool bare = r->method == METHOD_HEAD || r->response.http == 304;
+	enum status st = STATUS_CLIENT_GONE;
+	if (head.err == STATUS_OK)
+		st = fcgi_answer(r->fcgi, head.data, head.len, r->response.body.data,
+		    bare ? 0 : r->response.body.len);
+	else
+		fcgi_abort(r->fcgi);
+	log_request(r, st);
+	buf_fini(&head);
+	return STEP_done;
+}
+
+/* --- the way */
+
+#define TO(name) (1u << STEP_##name)
+static const struct {
+	enum step (*run)(struct request *r);
+	unsigned exits;
+} steps[] = {
+#define STEP(name, to, what) [STEP_##name] = {step_##name, to},
+#include "gateway/steps.h"
+#undef STEP
+};
+
+void
+request_serve(void *gateway, struct worker *w, struct fcgi *f)
+{
+	struct request r = {
+	    .gateway = gateway,
+	    .worker = w,
+	    .fcgi = f,
+	    .begun_ms = clock_mono_ms(),
+	    .now_ms = clock_wall_ms(),
+	};
+	arena_init(&r.arena, LIMIT_ARENA_BYTES);
+	buf_init(&r.canon, LIMIT_CANON_BYTES);
+	response_init(&r.response);
+
+	enum step step = STEP_read;
+	while (step != STEP_done) {
+		enum step next = steps[step].run(&r);
+		assert(steps[step].exits & (1u << next));
+		step = next;
+	}
+
+	flight_release(r.flight);
+	cache_release(r.result);
+	response_fini(&r.response);
+	buf_fini(&r.canon);
+	arena_fini(&r.arena);
+}

@@ -1,0 +1,29 @@
+/* One request, from nginx and back. The way is in steps.h.
+ *
+ * Threads: request_serve() in any worker; the gateway it is given does not change.
+ */
+#ifndef GATEWAY_REQUEST_H
+#define GATEWAY_REQUEST_H
+
+#include "cache/cache.h"
+#include "gateway/fetch/fetch.h"
+#include "gateway/front/access.h"
+#include "gateway/front/workers.h"
+#include "gateway/ops/settings.h"
+
+/* All that requests share. */
+struct gateway {
+	const struct settings *settings;
+	struct access *access;
+	struct cache *cache;
+	struct flights *flights;
+	struct fetcher *fetcher;
+	struct credential *credential;
+	struct budget *budget;
+	const uint8_t *signing_key; /* SHA256_BYTES */
+};
+
+/* A worker_serve_f; ctx is the struct gateway. */
+void request_serve(void *gateway, struct worker *w, struct fcgi *f);
+
+#endif

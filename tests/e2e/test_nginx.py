@@ -1,0 +1,362 @@
+"""What nginx does with requests before and after the gateway, with a made-up application in the
+gateway's place: its own refusals, what it passes on, and what an answer cannot make it do."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import unittest
+
+import harness
+from fakeapp import Abort, FakeApp
+
+PARAMS = ["REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH",
+          "SERVER_PROTOCOL", "REQUEST_SCHEME", "REMOTE_ADDR", "REQUEST_ID"]
+PLAIN = b"Content-Type: text/plain\r\n\r\n"
+
+
+def echo(params, body, send):
+    """Says what it was given."""
+    text = json.dumps({"params": params, "body": len(body)}).encode()
+    send(b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+
+
+def request(target="/", method="GET", headers=""):
+    return f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n".encode()
+
+
+class Behind(unittest.TestCase):
+    """nginx with one made-up application, shared by the tests: each sets `answer`."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = harness.temporary_directory()
+        cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
+        cls.socket = cls.dir / "http.sock"
+        cls.app = FakeApp(cls.dir / "app.sock", lambda *a: Behind.answer(*a))
+        cls.addClassCleanup(cls.app.close)
+        cls.nginx = harness.nginx_part(cls.dir / "nginx", cls.dir / "app.sock",
+                                       f"unix:{cls.socket}")
+        cls.nginx.start()
+        cls.addClassCleanup(cls.nginx.stop)
+        harness.wait_until(lambda: cls.nginx.check_running() and
+                           harness.accepts_connections(cls.socket), "nginx accepts connections")
+
+    def setUp(self):
+        Behind.answer = staticmethod(echo)
+
+    def client(self):
+        client = harness.Client(self.socket)
+        self.addCleanup(client.close)
+        return client
+
+    def check_problem(self, raw, status, slug):
+        head, _, body = raw.partition(b"\r\n\r\n")
+        self.assertEqual(int(head.split()[1]), status, raw[:500])
+        self.assertIn(b"Content-Type: application/problem+json", head)
+        self.assertIn(b"Cache-Control: no-store", head)
+        problem = json.loads(body)
+        self.assertEqual(problem["status"], status)
+        self.assertEqual(problem["type"], "/problems/" + slug)
+        self.assertTrue(problem["title"])
+        self.assertRegex(problem["instance"], "^[0-9a-f]{32}$")
+        return head
+
+    # --- refusals of its own
+
+    def test_own_refusals_are_problems(self):
+        cases = [
+            (b"\x01\x02\r\n\r\n", 400, "bad-request"),
+            (b"GET / HTTP/1.1\r\n\r\n", 400, "bad-request"),
+            (request("/%00"), 400, "bad-request"),
+            (request("/", headers="Authorization: a\r\nAuthorization: b\r\n"), 400, "bad-request"),
+            (request("/", "POST", "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"),
+             400, "bad-request"),
+            (request("/", "POST", "Transfer-Encoding: rot13\r\n"), 501, "not-implemented"),
+            (request("/" + "a" * 12000), 414, "uri-too-long"),
+            (request("/", headers="X-A: " + "a" * 9300 + "\r\n"), 431, "headers-too-large"),
+            (request("/", headers="".join(f"X-{i}: {'a' * 1000}\r\n" for i in range(60))),
+             431, "headers-too-large"),
+            (request("/", "POST", "Content-Length: 6000000\r\n"), 413, "too-large"),
+            (b"GET / HTTP/3.1\r\nHost: x\r\n\r\n", 505, "version-not-supported"),
+            (request("/_problem/502"), 404, "not-found"),
+        ]
+        for data, status, slug in cases:
+            with self.subTest(data[:60]):
+                self.check_problem(harness.raw(self.socket, data), status, slug)
+
+    def test_method_not_allowed_names_the_methods(self):
+        head = self.check_problem(harness.raw(self.socket, request("/", "TRACE")), 405,
+                                  "method-not-allowed")
+        self.assertIn(b"\r\nAllow: GET, HEAD, POST", head)
+
+    def test_problem_for_head_has_no_body(self):
+        def dead(params, body, send):
+            raise Abort
+        Behind.answer = staticmethod(dead)
+        got = self.client().request("HEAD", "/")
+        self.assertEqual((got.status, got.body), (502, b""))
+        self.assertEqual(got.headers["Content-Type"], "application/problem+json")
+
+    def test_dying_application_is_502_with_retry_after(self):
+        def dead(params, body, send):
+            raise Abort
+        Behind.answer = staticmethod(dead)
+        head = self.check_problem(harness.raw(self.socket, request()), 502, "gateway-unavailable")
+        self.assertIn(b"\r\nRetry-After: ", head)
+
+    def test_garbage_from_the_application_is_502(self):
+        Behind.answer = staticmethod(lambda params, body, send: send(b"\0\1\2 no header\n\n"))
+        self.check_problem(harness.raw(self.socket, request()), 502, "gateway-unavailable")
+
+    # --- what passes on
+
+    def test_exact_parameters(self):
+        got = self.client().get("/v1//postures/../%41?policy=1&x=%20").json()["params"]
+        names = [name for name, _ in got if not name.startswith("HTTP_")]
+        self.assertEqual(sorted(names), sorted(PARAMS))
+        params = dict(got)
+        self.assertEqual(params["REQUEST_URI"], "/v1//postures/../%41?policy=1&x=%20")
+        self.assertEqual(params["QUERY_STRING"], "policy=1&x=%20")
+        self.assertRegex(params["REQUEST_ID"], "^[0-9a-f]{32}$")
+
+    def test_hostile_headers_do_not_become_parameters(self):
+        got = self.client().get("/", {"Proxy": "http://evil", "X_API_Key": "k",
+                                      "X-Accel-Redirect": "/x"}).json()["params"]
+        names = [name for name, _ in got]
+        self.assertNotIn("HTTP_PROXY", names)
+        self.assertNotIn("HTTP_X_API_KEY", names)
+
+    def test_duplicate_key_headers_arrive_twice(self):
+        got = harness.raw(self.socket, request(headers="X-API-Key: a\r\nX-API-Key: b\r\n"))
+        params = json.loads(got.partition(b"\r\n\r\n")[2])["params"]
+        self.assertEqual([v for n, v in params if n == "HTTP_X_API_KEY"], ["a", "b"])
+
+    def test_what_the_gateway_refuses_reaches_it(self):
+        """8 KB of URL and 4 MB of body are the gateway's own limits: nginx's are a little wider."""
+        target = "/?" + "a" * 8300
+        self.assertEqual(dict(self.client().get(target).json()["params"])["REQUEST_URI"], target)
+        body = b"x" * (4 * 1024 * 1024 + 1)
+        self.assertEqual(self.client().request("POST", "/", body=body).json()["body"], len(body))
+
+    def test_chunked_body_arrives_whole_with_its_length(self):
+        data = request("/", "POST", "Transfer-Encoding: chunked\r\n") + \
+            b"5\r\nhello\r\n3\r\nyou\r\n0\r\n\r\n"
+        got = json.loads(harness.raw(self.socket, data).partition(b"\r\n\r\n")[2])
+        self.assertEqual((got["body"], dict(got["params"])["CONTENT_LENGTH"]), (8, "8"))
+
+    def test_operator_pages_pass_for_this_machine(self):
+        for target in ["/metrics", "/openapi.json", "/console/", "/console/app.js"]:
+            self.assertEqual(self.client().get(target).status, 200)
+
+    def test_connections_to_the_gateway_are_kept(self):
+        client = self.client()
+        client.get("/")
+        before = self.app.connections
+        for _ in range(20):
+            client.get("/")
+        self.assertEqual(self.app.connections, before)
+
+    # --- what an answer can and cannot do
+
+    def test_gateways_own_errors_pass_as_they_are(self):
+        def refuse(params, body, send):
+            send(b"Status: 404 Not Found\r\nContent-Type: application/problem+json\r\n"
+                 b"Content-Length: 2\r\n\r\n{}")
+        Behind.answer = staticmethod(refuse)
+        got = self.client().get("/")
+        self.assertEqual((got.status, got.body), (404, b"{}"))
+
+    def test_answer_cannot_steer_nginx(self):
+        def steer(params, body, send):
+            send(b"X-Accel-Redirect: /_problem/503\r\nX-Accel-Limit-Rate: 1\r\n"
+                 b"X-Accel-Buffering: no\r\nCache-Control: private, max-age=5\r\n"
+                 b"Vary: Accept\r\nContent-Length: 2\r\n" + PLAIN + b"ok")
+        Behind.answer = staticmethod(steer)
+        got = self.client().get("/")
+        self.assertEqual((got.status, got.body), (200, b"ok"))
+        self.assertEqual(got.headers["Cache-Control"], "private, max-age=5")
+        self.assertEqual(got.headers["Vary"], "Accept")
+        self.assertFalse([n for n in got.headers if n.lower().startswith("x-accel")])
+
+    def test_server_header_has_no_version(self):
+        self.assertEqual(self.client().get("/").headers["Server"], "nginx")
+
+    def test_whole_page_is_taken_from_the_gateway_before_the_client_reads(self):
+        """A slow reader holds nginx's buffers, not a thread of the gateway."""
+        page = b"x" * (8 * 1024 * 1024)
+        done = []
+
+        def large(params, body, send):
+            send(b"Content-Length: %d\r\n" % len(page) + PLAIN + page)
+            done.append(True)
+        Behind.answer = staticmethod(large)
+        client = self.client()
+        response = client.start("GET", "/")
+        harness.wait_until(lambda: done, "the application is rid of its page")
+        self.assertEqual(response.read(), page)
+
+    def test_short_answer_with_length_breaks(self):
+        def short(params, body, send):
+            send(b"Content-Length: 1000\r\n" + PLAIN + b"x" * 10)
+            raise Abort
+        Behind.answer = staticmethod(short)
+        with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+            self.client().get("/")
+
+    def test_dying_stream_breaks_visibly(self):
+        """Without Content-Length too: the client must not see a clean end of a chunked answer."""
+        def stream(params, body, send):
+            send(PLAIN + b"[1,2")
+            raise Abort
+        Behind.answer = staticmethod(stream)
+        for _ in range(3):
+            with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                self.client().get("/")
+
+    def test_living_stream_ends_cleanly(self):
+        Behind.answer = staticmethod(lambda params, body, send: send(PLAIN + b"[1,2]"))
+        self.assertEqual(self.client().get("/").body, b"[1,2]")
+
+    def test_small_pieces_of_a_stream_pass_at_once(self):
+        """In both senses: nothing is held back for more. (nginx holds back a first piece that came
+        with the header and is shorter than a record's header, 8 bytes; ours are longer.)"""
+        pieces = [b"[{\"id\":1}", b" ", b",", b"{\"id\":2}]"]
+        read = threading.Semaphore(1)
+
+        def drip(params, body, send):
+            for i, piece in enumerate(pieces):
+                read.acquire(timeout=harness.PATIENCE_S)
+                send((PLAIN if i == 0 else b"") + piece)
+        Behind.answer = staticmethod(drip)
+        response = self.client().start("GET", "/")
+        for piece in pieces:
+            self.assertEqual(response.read(len(piece)), piece)
+            read.release()
+        self.assertEqual(response.read(), b"")
+
+    # --- its log
+
+    def test_log_has_no_query_and_no_key(self):
+        log = self.dir / "nginx" / "nginx-access.log"
+        self.client().get("/v1/postures?policy=123456789", {"X-API-Key": "name.secretsecret"})
+        line = harness.wait_until(
+            lambda: [l for l in log.read_text().splitlines() if '"/v1/postures"' in l], "it is logged")[-1]
+        self.assertRegex(line, r"id=[0-9a-f]{32} ")
+        self.assertNotIn("123456789", line)
+        self.assertNotIn("secretsecret", line)
+
+
+class Sites(unittest.TestCase):
+    """Both sites are right in nginx's own eyes."""
+
+    def setUp(self):
+        self.dir = harness.temporary_directory()
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+
+    def nginx_test(self, config):
+        done = subprocess.run([harness.program("nginx"), "-t", "-p", self.dir, "-e",
+                               self.dir / "error.log", "-c", config], capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("[warn]", done.stderr)
+
+    def certificate(self):
+        subprocess.run([harness.program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj",
+                        "/CN=posturegate.example", "-keyout", self.dir / "key.pem", "-out",
+                        self.dir / "certificate.pem"], check=True, capture_output=True)
+
+    def test_site_of_dev_run(self):
+        part = harness.nginx_part(self.dir / "nginx", self.dir / "app.sock",
+                                  f"unix:{self.dir}/http.sock")
+        self.assertTrue(part.argv)
+        self.nginx_test(self.dir / "nginx" / "nginx.conf")
+
+    def production(self):
+        self.certificate()
+        # everything that nginx.conf says in a plain installation, but for its paths
+        shutil.copytree(harness.SRCDIR / "nginx" / "posturegate", self.dir / "posturegate")
+        harness.render(harness.SRCDIR / "nginx" / "site.conf.in", self.dir / "site.conf",
+                       SOCKET=self.dir / "app.sock", SERVER_NAME="posturegate.example",
+                       CERTIFICATE=self.dir / "certificate.pem",
+                       CERTIFICATE_KEY=self.dir / "key.pem", LOG_DIR=self.dir)
+        (self.dir / "nginx.conf").write_text(
+            f"pid {self.dir}/pid;\nevents {{}}\nhttp {{\n" + "".join(
+                f"{kind}_temp_path {self.dir}/{kind};\n"
+                for kind in ["client_body", "fastcgi", "proxy", "scgi", "uwsgi"]) +
+            "include site.conf;\n}\n")
+
+    def test_production_site(self):
+        self.production()
+        self.nginx_test(self.dir / "nginx.conf")
+
+    def serve_production(self):
+        """The same file on a unix socket in place of port 443; returns its path."""
+        self.production()
+        path = self.dir / "https.sock"
+        site = (self.dir / "site.conf").read_text()
+        site = re.sub(r"listen 443 (.*);", rf"listen unix:{path} \1;", site)
+        site = re.sub(r"\n\tlisten \[::\]:443 .*;", "", site)
+        (self.dir / "site.conf").write_text(site)
+        config = self.dir / "nginx.conf"
+        config.write_text(("user root;\n" if os.getuid() == 0 else "") + "daemon off;\n" +
+                          config.read_text())
+        app = FakeApp(self.dir / "app.sock", echo)
+        self.addCleanup(app.close)
+        nginx = harness.Part("nginx", [harness.program("nginx"), "-p", self.dir, "-e",
+                                       self.dir / "error.log", "-c", config],
+                             self.dir / "error.log")
+        nginx.start()
+        self.addCleanup(nginx.stop)
+        harness.wait_until(lambda: nginx.check_running() and harness.accepts_connections(path),
+                           "nginx accepts connections")
+        return path
+
+    def test_production_site_serves_tls_and_http2(self):
+        path = self.serve_production()
+
+        def fetch(*options, url="https://posturegate.example/metrics"):
+            return subprocess.run([harness.program("curl"), "--silent", "--include", "--unix-socket",
+                                   path, "--cacert", self.dir / "certificate.pem", *options, url],
+                                  capture_output=True, stdin=subprocess.DEVNULL)
+        got = fetch("--http2", "--tlsv1.2")
+        self.assertEqual(got.returncode, 0, got.stderr)
+        self.assertTrue(got.stdout.startswith(b"HTTP/2 200"), got.stdout)
+        self.assertIn(b"strict-transport-security: max-age=", got.stdout)
+        params = dict(json.loads(got.stdout.partition(b"\r\n\r\n")[2])["params"])
+        self.assertEqual((params["HTTPS"], params["REQUEST_SCHEME"]), ("on", "https"))
+
+        old = fetch("--tlsv1.0", "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0")
+        self.assertEqual(old.returncode, 35, old.stderr)
+
+        plain = harness.raw(path, request())
+        self.assertTrue(plain.startswith(b"HTTP/1.1 400 "), plain)
+        self.assertIn(b"/problems/bad-request", plain)
+
+    def test_only_keyless_requests_are_limited_by_address(self):
+        path = self.serve_production()
+        context = ssl.create_default_context(cafile=self.dir / "certificate.pem")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as plain:
+            plain.connect(str(path))
+            connection = http.client.HTTPConnection("posturegate.example")
+            connection.sock = context.wrap_socket(plain, server_hostname="posturegate.example")
+
+            def statuses(headers):
+                for _ in range(100):
+                    connection.request("GET", "/v1/postures", headers=headers)
+                    answer = harness.Answer(connection.getresponse())
+                    yield answer.status
+            self.assertEqual(set(statuses({"X-API-Key": "name.secret"})), {200})
+            self.assertEqual(set(statuses({"Authorization": "Bearer name.secret"})), {200})
+            self.assertEqual(set(statuses({})), {200, 429})
+            connection.close()
+
+
+if __name__ == "__main__":
+    harness.main(simulator=False)

@@ -1,0 +1,10 @@
+# The project's own rules; ./dev lint runs them too. selftest.sh breaks each of them once.
+LINT_TESTS = \
+	tests/lint/banned.sh \
+	tests/lint/includes.sh \
+	tests/lint/problems.sh \
+	tests/lint/selftest.sh \
+	tests/lint/settings-docs.sh \
+	tests/lint/unit-hardening.sh
+TESTS += $(LINT_TESTS)
+EXTRA_DIST += $(LINT_TESTS) tests/lint/lib.sh tests/lint/strip.awk .clang-tidy .shellcheckrc

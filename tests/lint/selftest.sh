@@ -1,0 +1,91 @@
+#!/bin/sh
+# Breaks each rule of the lint scripts once, in a made-up tree, and expects to be told.
+# Here a rule is a file with one bad line; the finding must name that file and line.
+here=$(cd "$(dirname "$0")" && pwd)
+tree=$(mktemp -d) || exit 99
+trap 'rm -rf "$tree"' EXIT
+failures=0
+
+# wants SCRIPT FILE LINE-NUMBER TEXT...: writes the file, runs the script, expects FILE:LINE
+wants()
+{
+	script=$1 file=$2 line=$3
+	shift 3
+	mkdir -p "$tree/$(dirname "$file")" "$tree/gateway" "$tree/cache" "$tree/tests"
+	printf '%s\n' "$@" >"$tree/$file"
+	if told=$(top_srcdir=$tree sh "$here/$script" 2>&1) || ! echo "$told" | grep -q "^$file:$line:"; then
+		echo "selftest: $script did not find $file:$line: $*"
+		echo "$told"
+		failures=$((failures + 1))
+	fi
+	rm "$tree/$file"
+}
+
+# accepts SCRIPT FILE TEXT...: the script must have nothing to say
+accepts()
+{
+	script=$1 file=$2
+	shift 2
+	mkdir -p "$tree/$(dirname "$file")"
+	printf '%s\n' "$@" >"$tree/$file"
+	if ! told=$(top_srcdir=$tree sh "$here/$script" 2>&1); then
+		echo "selftest: $script: $told"
+		failures=$((failures + 1))
+	fi
+	rm "$tree/$file"
+}
+
+top='#include "config.h"'
+wants includes.sh gateway/base/a.c 2 "$top" '#include "gateway/query/query.h"'
+wants includes.sh cache/a.c 2 "$top" '#include "gateway/ops/settings.h"'
+wants includes.sh gateway/fetch/a.c 2 "$top" '#include "cache/env.h"'
+wants includes.sh gateway/query/a.c 2 "$top" '#include "gateway/fetch/fetch.h"'
+wants includes.sh gateway/upstream/a.h 1 '#include "gateway/fetch/fetch.h"'
+wants includes.sh gateway/a.c 2 "$top" '#include "cache/rows.h"'
+wants includes.sh tests/simulator/a.c 2 "$top" '#include "gateway/base/buf.h"'
+wants includes.sh gateway/base/a.c 2 "$top" '#include "buf.h"'
+wants includes.sh gateway/base/a.c 2 "$top" '#include "gateway/base/../query/query.h"'
+wants includes.sh gateway/base/a.c 1 '#include <stdio.h>' "$top"
+wants includes.sh gateway/front/route.c 2 "$top" '#include <fcgiapp.h>'
+wants includes.sh gateway/upstream/budget.c 2 "$top" '#include <curl/curl.h>'
+wants includes.sh cache/rows.c 2 "$top" '#include <zlib.h>'
+wants includes.sh cache/rows.c 2 "$top" '#include <isa-l/crc.h>'
+wants includes.sh cache/rows.c 2 "$top" '#include <lmdb.h>'
+wants includes.sh gateway/query/a.c 2 "$top" '#include <sodium.h>'
+wants includes.sh gateway/query/a.c 3 "$top" 'long f(void) {' ' return time(NULL); }'
+wants includes.sh gateway/query/a.c 2 "$top" 'void f(void) { usleep(10); }'
+accepts includes.sh gateway/base/clock.c "$top" 'long f(void) { return time(NULL); }'
+accepts includes.sh gateway/query/a.c "$top" '#include "cache/cache.h"' '/* time(NULL) */' \
+	'int run_time(int x);' 'const char *s = "sleep(1)";'
+
+wants banned.sh gateway/base/a.c 2 "$top" 'void f(char *a) { sprintf(a, "x"); }'
+wants banned.sh gateway/base/a.c 3 "$top" '/* strcpy(' '*/ void f(char *a) { strcpy(a, "x"); }'
+wants banned.sh tests/unit/a.c 1 'int x = atoi ("1");'
+wants banned.sh tests/simulator/a.c 1 'void f(int n) { char *p = alloca(n); }'
+wants banned.sh cache/a.c 1 'int x = system("ls");'
+accepts banned.sh tests/unit/a.c 'int x = system("ls");'
+wants banned.sh docs/a.md 1 "TO""DO: later"
+accepts banned.sh gateway/base/a.c "$top" '/* not sprintf() */ char s[] = "strcat(";' \
+	'int my_atoi(int); int f(struct x *p) { return p->gets(1) + my_atoi(2); }'
+
+mkdir -p "$tree/nginx/posturegate" "$tree/gateway/base"
+cp "$here/../../nginx/posturegate/"*.conf "$tree/nginx/posturegate/"
+cp "$here/../../gateway/base/status_table.h" "$tree/gateway/base/"
+broken_problems()
+{
+	if told=$(top_srcdir=$tree sh "$here/problems.sh" 2>&1); then
+		echo "selftest: problems.sh did not find $1"
+		failures=$((failures + 1))
+	fi
+}
+if ! told=$(top_srcdir=$tree sh "$here/problems.sh" 2>&1); then
+	echo "selftest: problems.sh: $told"
+	failures=$((failures + 1))
+fi
+sed -i 's/"There is nothing here"/"Nothing"/' "$tree/nginx/posturegate/http.conf"
+broken_problems "another title"
+cp "$here/../../nginx/posturegate/http.conf" "$tree/nginx/posturegate/"
+sed -i '/error_page 502/d' "$tree/nginx/posturegate/server.conf"
+broken_problems "a missing error page"
+
+[ $failures -eq 0 ]

@@ -1,0 +1,53 @@
+/* What the threads of the simulator share. One lock guards all of it, one condition tells of every
+ * change; both are held for moments only, never while writing to a socket.
+ *
+ * Functions named *_locked want the lock held; all others take it themselves.
+ */
+#ifndef SIM_SIM_H
+#define SIM_SIM_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/simulator/data.h"
+#include "tests/simulator/faults.h"
+#include "tests/simulator/holds.h"
+#include "tests/simulator/journal.h"
+#include "tests/simulator/limits.h"
+#include "tests/simulator/tokens.h"
+
+struct sim {
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* waits by the monotonic clock */
+	bool stopping;
+	struct corpus *corpus;
+	struct tokens tokens;
+	struct limits limits;
+	struct journal journal;
+	struct holds holds;
+	struct faults faults;
+};
+
+void sim_init(struct sim *s, const struct options *opt);
+void sim_fini(struct sim *s);
+
+void sim_lock(struct sim *s);
+void sim_unlock(struct sim *s);
+void sim_changed(struct sim *s); /* with the lock or without */
+void sim_stop(struct sim *s);    /* every wait ends now */
+
+/* Waits for the next change; false once deadline_ms has passed or the simulator stops. */
+bool sim_wait_locked(struct sim *s, int64_t deadline_ms);
+/* False if the simulator stopped meanwhile. */
+bool sim_sleep(struct sim *s, int64_t ms);
+
+int64_t now_ms(void); /* monotonic */
+int64_t now_s(void);  /* since 1970 */
+
+/* The data as they are now: a reference that is yours. */
+struct corpus *sim_corpus(struct sim *s);
+/* From now on these options. */
+void sim_configure(struct sim *s, const struct options *opt);
+
+#endif

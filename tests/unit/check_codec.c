@@ -1,0 +1,609 @@
+/* The inflater against gzip made by zlib and by hand: whatever the library behind it, the same is
+ * accepted and the same comes out, for any borders between pieces of input and of output. */
+#include "config.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
+
+#include "gateway/base/buf.h"
+#include "gateway/base/codec.h"
+#include "gateway/base/limits.h"
+#include "tests/unit/unit.h"
+
+#define NO_CAP UINT64_MAX
+
+/* --- making gzip */
+
+/* Words, so that it shrinks, but not by much. */
+static void
+add_prose(struct buf *b, struct unit_random *r, size_t len)
+{
+	static const char *const words[] = {"alpha ", "status of ", "\xc3\xa9t\xc3\xa9 ",
+	    "{\"id\":", "0123 ", "\n", "configuration ", "x"};
+	for (size_t end = b->len + len; b->len < end && b->err == STATUS_OK;)
+		buf_str_add(b, words[unit_below(r, ARRAY_LEN(words))]);
+}
+
+static void
+add_deflated(struct buf *b, const void *bytes, size_t len, int level)
+{
+	z_stream z = {0};
+	ck_assert_int_eq(
+	    deflateInit2(&z, level, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	size_t room = deflateBound(&z, len);
+	z.next_in = (Bytef *)(uintptr_t)bytes;
+	z.avail_in = (uInt)len;
+	z.next_out = (Bytef *)buf_room(b, room);
+	z.avail_out = (uInt)room;
+	ck_assert_int_eq(deflate(&z, Z_FINISH), Z_STREAM_END);
+	buf_used(b, room - z.avail_out);
+	deflateEnd(&z);
+}
+
+static void
+add_little_endian(struct buf *b, uint64_t value, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++)
+		buf_byte(b, (char)(value >> (8 * i)));
+}
+
+enum { F_TEXT = 1, F_HCRC = 2, F_EXTRA = 4, F_NAME = 8, F_COMMENT = 16 };
+
+/* The header that the flags ask for; a wrong checksum in it if `spoil` is not 0. */
+static void
+add_header(struct buf *b, unsigned flags, unsigned spoil)
+{
+	size_t from = b->len;
+	const char fixed[] = {0x1f, (char)0x8b, 8, (char)flags, 1, 2, 3, 4, 0, 3};
+	buf_add(b, fixed, sizeof fixed);
+	if ((flags & F_EXTRA) != 0)
+		buf_add(b,
+		    "\x05\x00"
+		    "ab\0cd",
+		    7);
+	if ((flags & F_NAME) != 0)
+		buf_add(b, "file.json", 10);
+	if ((flags & F_COMMENT) != 0)
+		buf_add(b, "no comment", 11);
+	if ((flags & F_HCRC) != 0)
+		add_little_endian(
+		    b, crc32(0, (Bytef *)b->data + from, (uInt)(b->len - from)) ^ spoil, 2);
+}
+
+static void
+add_trailer(struct buf *b, const void *bytes, size_t len)
+{
+	add_little_endian(b, crc32(0, bytes, (uInt)len), 4);
+	add_little_endian(b, len, 4);
+}
+
+static void
+add_member(struct buf *b, const void *bytes, size_t len, int level)
+{
+	add_header(b, 0, 0);
+	add_deflated(b, bytes, len, level);
+	add_trailer(b, bytes, len);
+}
+
+/* --- taking it apart */
+
+/* In pieces of at most in_most bytes, into room of at most out_most, of random size if r is given. */
+static enum status
+inflate_pieces(const void *bytes, size_t len, size_t in_most, size_t out_most, uint64_t cap,
+    struct unit_random *r, struct buf *out)
+{
+	struct inflater *inf = inflater_new(cap);
+	const uint8_t *at = bytes;
+	enum status st = STATUS_OK;
+	ck_assert_ptr_nonnull(inf);
+	while (len > 0 && st == STATUS_OK) {
+		size_t piece = r != NULL ? 1 + unit_below(r, in_most) : in_most;
+		if (piece > len)
+			piece = len;
+		/* a copy of its own, so that a sanitizer sees every byte read beyond */
+		uint8_t *copy = malloc(piece);
+		memcpy(copy, at, piece);
+		const uint8_t *in = copy;
+		size_t left = piece, room, made;
+		do {
+			room = r != NULL ? 1 + unit_below(r, out_most) : out_most;
+			uint8_t *to = malloc(room);
+			st = inflater_step(inf, &in, &left, to, room, &made);
+			if (st == STATUS_OK)
+				buf_add(out, to, made);
+			free(to);
+		} while (st == STATUS_OK && (left > 0 || made == room));
+		free(copy);
+		at += piece;
+		len -= piece;
+	}
+	enum status end = inflater_finish(inf);
+	if (st != STATUS_OK)
+		ck_status(end, st);
+	inflater_free(inf);
+	return end;
+}
+
+static enum status
+inflate_all(const void *bytes, size_t len, struct buf *out)
+{
+	return inflate_pieces(bytes, len, SIZE_MAX, 64 * KIB, NO_CAP, NULL, out);
+}
+
+static enum status
+inflate_buf(const struct buf *b, struct buf *out)
+{
+	return inflate_all(b->data, b->len, out);
+}
+
+static struct buf plain, packed, out;
+
+static void
+setup(void)
+{
+	buf_init(&plain, 64 * MIB);
+	buf_init(&packed, 64 * MIB);
+	buf_init(&out, 64 * MIB);
+}
+
+static void
+teardown(void)
+{
+	buf_fini(&plain);
+	buf_fini(&packed);
+	buf_fini(&out);
+}
+
+static void
+expect_content(const struct buf *want)
+{
+	ck_assert_uint_eq(out.len, want->len);
+	if (want->len > 0)
+		ck_assert_mem_eq(out.data, want->data, want->len);
+}
+
+/* --- what is accepted */
+
+START_TEST(passes_what_is_not_gzip_unchanged)
+{
+	static const char *const texts[] = {"", "[", "[]", "\x8b\x1f", "null", "\xef\xbb\xbf[]"};
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		for (size_t piece = 1; piece < 4; piece++) {
+			buf_reset(&out);
+			ck_status(inflate_pieces(
+				      texts[i], strlen(texts[i]), piece, 2, NO_CAP, NULL, &out),
+			    STATUS_OK);
+			ck_assert_str_eq(buf_str(&out), texts[i]);
+		}
+}
+END_TEST
+
+START_TEST(knows_gzip_by_its_first_byte)
+{
+	struct inflater *inf = inflater_new(NO_CAP);
+	uint8_t room[4];
+	size_t made, len = 1;
+	const uint8_t *in = (const uint8_t *)"\x1f";
+	ck_status(inflater_step(inf, &in, &len, room, sizeof room, &made), STATUS_OK);
+	ck_assert(inflater_was_gzip(inf));
+	ck_status(inflater_finish(inf), STATUS_UPSTREAM_BAD_DATA);
+	inflater_free(inf);
+	inf = inflater_new(NO_CAP);
+	in = (const uint8_t *)"[";
+	len = 1;
+	ck_status(inflater_step(inf, &in, &len, room, sizeof room, &made), STATUS_OK);
+	ck_assert(!inflater_was_gzip(inf));
+	ck_assert_uint_eq(inflater_content_bytes(inf), 1);
+	ck_status(inflater_finish(inf), STATUS_OK);
+	inflater_free(inf);
+	inflater_free(NULL);
+}
+END_TEST
+
+START_TEST(inflates_one_member_of_any_level)
+{
+	struct unit_random r = {1};
+	add_prose(&plain, &r, 300000);
+	for (int level = 0; level <= 9; level++) {
+		buf_reset(&packed);
+		buf_reset(&out);
+		add_member(&packed, plain.data, plain.len, level);
+		ck_status(inflate_buf(&packed, &out), STATUS_OK);
+		expect_content(&plain);
+	}
+}
+END_TEST
+
+START_TEST(gives_the_same_for_any_borders)
+{
+	uint64_t seed = unit_seed(20261122);
+	struct unit_random r = {seed};
+	printf("seed %llu\n", (unsigned long long)seed);
+	for (int round = 0; round < 60; round++) {
+		buf_reset(&plain);
+		buf_reset(&packed);
+		buf_reset(&out);
+		for (size_t members = 1 + unit_below(&r, 3); members > 0; members--) {
+			size_t from = plain.len;
+			add_prose(&plain, &r, unit_below(&r, 200000));
+			add_member(
+			    &packed, plain.data + from, plain.len - from, (int)unit_below(&r, 10));
+		}
+		size_t in_most = (size_t)1 << unit_below(&r, 18),
+		       out_most = (size_t)1 << (3 + unit_below(&r, 16));
+		ck_status(
+		    inflate_pieces(packed.data, packed.len, in_most, out_most, NO_CAP, &r, &out),
+		    STATUS_OK);
+		expect_content(&plain);
+	}
+}
+END_TEST
+
+START_TEST(inflates_byte_by_byte)
+{
+	struct unit_random r = {5};
+	add_prose(&plain, &r, 70000);
+	add_member(&packed, plain.data, plain.len, 6);
+	ck_status(inflate_pieces(packed.data, packed.len, 1, 1, NO_CAP, NULL, &out), STATUS_OK);
+	expect_content(&plain);
+}
+END_TEST
+
+START_TEST(joins_members_also_empty_ones)
+{
+	struct unit_random r = {6};
+	for (int i = 0; i < 1000; i++) {
+		size_t from = plain.len;
+		if (i % 3 != 0)
+			add_prose(&plain, &r, unit_below(&r, 50));
+		add_member(
+		    &packed, plain.data != NULL ? plain.data + from : "", plain.len - from, 6);
+	}
+	ck_status(inflate_buf(&packed, &out), STATUS_OK);
+	expect_content(&plain);
+	buf_reset(&out);
+	ck_status(inflate_pieces(packed.data, packed.len, 1, 7, NO_CAP, NULL, &out), STATUS_OK);
+	expect_content(&plain);
+}
+END_TEST
+
+START_TEST(reads_every_header_field_at_any_border)
+{
+	buf_str_add(&plain, "[{\"id\":1}]");
+	for (unsigned flags = 0; flags < 32; flags++)
+		for (size_t piece = 1; piece < 50; piece++) {
+			buf_reset(&packed);
+			buf_reset(&out);
+			add_header(&packed, flags, 0);
+			add_deflated(&packed, plain.data, plain.len, 6);
+			add_trailer(&packed, plain.data, plain.len);
+			ck_status(
+			    inflate_pieces(packed.data, packed.len, piece, 64, NO_CAP, NULL, &out),
+			    STATUS_OK);
+			expect_content(&plain);
+		}
+}
+END_TEST
+
+START_TEST(reads_an_empty_and_the_longest_extra_field)
+{
+	buf_str_add(&plain, "[]");
+	for (size_t len = 0; len <= 65535; len += 65535) {
+		buf_reset(&packed);
+		buf_reset(&out);
+		add_header(&packed, 0, 0);
+		packed.data[3] = F_EXTRA;
+		add_little_endian(&packed, len, 2);
+		for (size_t i = 0; i < len; i++)
+			buf_byte(&packed, (char)i);
+		add_deflated(&packed, plain.data, plain.len, 6);
+		add_trailer(&packed, plain.data, plain.len);
+		ck_status(inflate_buf(&packed, &out), STATUS_OK);
+		expect_content(&plain);
+	}
+}
+END_TEST
+
+START_TEST(gives_a_gzip_inside_a_gzip_as_it_is)
+{
+	buf_str_add(&plain, "[]");
+	struct buf inner;
+	buf_init(&inner, MIB);
+	add_member(&inner, plain.data, plain.len, 6);
+	add_member(&packed, inner.data, inner.len, 6);
+	ck_status(inflate_buf(&packed, &out), STATUS_OK);
+	expect_content(&inner);
+	buf_fini(&inner);
+}
+END_TEST
+
+START_TEST(accepts_zero_padding_up_to_its_limit)
+{
+	buf_str_add(&plain, "[]");
+	add_member(&packed, plain.data, plain.len, 6);
+	for (size_t i = 0; i < LIMIT_INFLATE_PADDING_BYTES; i++)
+		buf_byte(&packed, 0);
+	ck_status(inflate_buf(&packed, &out), STATUS_OK);
+	expect_content(&plain);
+	buf_byte(&packed, 0);
+	ck_status(inflate_buf(&packed, &out), STATUS_UPSTREAM_BAD_DATA);
+}
+END_TEST
+
+/* --- what is refused */
+
+START_TEST(refuses_every_truncation)
+{
+	struct unit_random r = {7};
+	add_prose(&plain, &r, 3000);
+	add_header(&packed, 31, 0);
+	add_deflated(&packed, plain.data, plain.len, 6);
+	add_trailer(&packed, plain.data, plain.len);
+	size_t first = packed.len;
+	add_member(&packed, plain.data, plain.len, 6);
+	for (size_t len = 1; len < packed.len; len++)
+		if (len != first) {
+			buf_reset(&out);
+			ck_status(inflate_all(packed.data, len, &out), STATUS_UPSTREAM_BAD_DATA);
+		}
+}
+END_TEST
+
+START_TEST(refuses_a_wrong_trailer)
+{
+	buf_str_add(&plain, "[{\"id\":1}]");
+	add_member(&packed, plain.data, plain.len, 6);
+	for (size_t at = packed.len - 8; at < packed.len; at++)
+		for (unsigned bit = 0; bit < 8; bit++) {
+			packed.data[at] = (char)(packed.data[at] ^ (1 << bit));
+			ck_status(inflate_buf(&packed, &out), STATUS_UPSTREAM_BAD_DATA);
+			packed.data[at] = (char)(packed.data[at] ^ (1 << bit));
+		}
+	ck_status(inflate_buf(&packed, &out), STATUS_OK);
+}
+END_TEST
+
+START_TEST(never_gives_other_content_for_a_flipped_bit)
+{
+	struct unit_random r = {8};
+	add_prose(&plain, &r, 600);
+	add_member(&packed, plain.data, plain.len, 6);
+	for (size_t at = 0; at < packed.len; at++)
+		for (unsigned bit = 0; bit < 8; bit++) {
+			packed.data[at] = (char)(packed.data[at] ^ (1 << bit));
+			buf_reset(&out);
+			enum status st = inflate_buf(&packed, &out);
+			/* the first byte makes it plain text; the text flag, time, extra flags and
+			 * system are nobody's concern. The other end of a repeat, or the bits that
+			 * fill the last byte, may be flipped and mean the same. */
+			if (at == 0)
+				expect_content(&packed);
+			if ((at == 3 && bit == 0) || (at >= 4 && at < 10))
+				ck_status(st, STATUS_OK);
+			if (at > 0 && st == STATUS_OK)
+				expect_content(&plain);
+			else if (at > 0)
+				ck_status(st, STATUS_UPSTREAM_BAD_DATA);
+			packed.data[at] = (char)(packed.data[at] ^ (1 << bit));
+		}
+}
+END_TEST
+
+START_TEST(refuses_what_follows_the_last_member)
+{
+	static const char *const tails[] = {"x", "\x1f", "\x1f\x8b", "\x1f\x8c", "[]", "\n"};
+	buf_str_add(&plain, "[]");
+	for (size_t i = 0; i < ARRAY_LEN(tails); i++) {
+		buf_reset(&packed);
+		add_member(&packed, plain.data, plain.len, 6);
+		buf_str_add(&packed, tails[i]);
+		ck_status(inflate_buf(&packed, &out), STATUS_UPSTREAM_BAD_DATA);
+	}
+	buf_reset(&packed);
+	add_member(&packed, plain.data, plain.len, 6);
+	buf_byte(&packed, 0);
+	add_member(&packed, plain.data, plain.len, 6);
+	ck_status(inflate_buf(&packed, &out), STATUS_UPSTREAM_BAD_DATA);
+}
+END_TEST
+
+START_TEST(refuses_a_header_that_is_wrong)
+{
+	buf_str_add(&plain, "[]");
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} wrong[] = {{1, 0x8a}, {2, 7}, {2, 9}, {3, 0x20}, {3, 0x40}, {3, 0x80}};
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		buf_reset(&packed);
+		add_member(&packed, plain.data, plain.len, 6);
+		packed.data[wrong[i].at] = (char)wrong[i].value;
+		ck_status(inflate_buf(&packed, &out), STATUS_UPSTREAM_BAD_DATA);
+	}
+	for (unsigned spoil = 1; spoil < 0x10000; spoil <<= 1) {
+		buf_reset(&packed);
+		add_header(&packed, F_HCRC | F_NAME, spoil);
+		add_deflated(&packed, plain.data, plain.len, 6);
+		add_trailer(&packed, plain.data, plain.len);
+		ck_status(inflate_buf(&packed, &out), STATUS_UPSTREAM_BAD_DATA);
+	}
+}
+END_TEST
+
+START_TEST(agrees_with_zlib_on_damaged_streams)
+{
+	uint64_t seed = unit_seed(31337);
+	struct unit_random r = {seed};
+	printf("seed %llu\n", (unsigned long long)seed);
+	uint8_t room[20000];
+	for (int round = 0; round < 4000; round++) {
+		buf_reset(&plain);
+		buf_reset(&packed);
+		buf_reset(&out);
+		add_prose(&plain, &r, unit_below(&r, 2000));
+		add_member(&packed, plain.data != NULL ? plain.data : "", plain.len,
+		    (int)unit_below(&r, 10));
+		for (size_t flips = unit_below(&r, 3); flips > 0; flips--)
+			packed.data[10 + unit_below(&r, packed.len - 10)] = (char)unit_next(&r);
+		z_stream z = {.next_in = (Bytef *)packed.data,
+		    .avail_in = (uInt)packed.len,
+		    .next_out = room,
+		    .avail_out = sizeof room};
+		ck_assert_int_eq(inflateInit2(&z, MAX_WBITS + 16), Z_OK);
+		bool good = inflate(&z, Z_FINISH) == Z_STREAM_END && z.avail_in == 0;
+		enum status st =
+		    inflate_pieces(packed.data, packed.len, 100, 300, NO_CAP, &r, &out);
+		ck_status(st, good ? STATUS_OK : STATUS_UPSTREAM_BAD_DATA);
+		if (good) {
+			ck_assert_uint_eq(out.len, z.total_out);
+			ck_assert(out.len == 0 || memcmp(out.data, room, out.len) == 0);
+		}
+		inflateEnd(&z);
+	}
+}
+END_TEST
+
+START_TEST(stays_failed)
+{
+	struct inflater *inf = inflater_new(NO_CAP);
+	uint8_t room[64];
+	size_t made = 77, len = 2;
+	const uint8_t *in = (const uint8_t *)"\x1f\x00";
+	ck_status(
+	    inflater_step(inf, &in, &len, room, sizeof room, &made), STATUS_UPSTREAM_BAD_DATA);
+	in = (const uint8_t *)"[]";
+	len = 2;
+	ck_status(
+	    inflater_step(inf, &in, &len, room, sizeof room, &made), STATUS_UPSTREAM_BAD_DATA);
+	ck_assert_uint_eq(len, 2);
+	ck_assert_uint_eq(made, 77);
+	ck_status(inflater_finish(inf), STATUS_UPSTREAM_BAD_DATA);
+	inflater_free(inf);
+}
+END_TEST
+
+/* --- caps */
+
+START_TEST(stops_at_the_cap_on_content)
+{
+	struct unit_random r = {9};
+	add_prose(&plain, &r, 50000);
+	add_member(&packed, plain.data, plain.len, 6);
+	for (size_t piece = 1; piece < 100000; piece *= 10) {
+		buf_reset(&out);
+		ck_status(
+		    inflate_pieces(packed.data, packed.len, piece, 999, plain.len, NULL, &out),
+		    STATUS_OK);
+		ck_status(
+		    inflate_pieces(packed.data, packed.len, piece, 999, plain.len - 1, NULL, &out),
+		    STATUS_UPSTREAM_TOO_LARGE);
+	}
+	ck_status(inflate_pieces("[]", 2, 1, 9, 2, NULL, &out), STATUS_OK);
+	ck_status(inflate_pieces("[]", 2, 1, 9, 1, NULL, &out), STATUS_UPSTREAM_TOO_LARGE);
+}
+END_TEST
+
+START_TEST(stops_at_a_ratio_that_only_bombs_have)
+{
+	/* up to a MiB anything goes */
+	char *zeros = buf_room(&plain, 8 * MIB);
+	memset(zeros, 0, 8 * MIB);
+	add_member(&packed, zeros, MIB, 9);
+	ck_status(inflate_buf(&packed, &out), STATUS_OK);
+	ck_assert_uint_eq(out.len, MIB);
+	for (size_t piece = 1; piece <= 1000; piece *= 10) {
+		buf_reset(&packed);
+		buf_reset(&out);
+		add_member(&packed, zeros, 8 * MIB, 9);
+		ck_status(
+		    inflate_pieces(packed.data, packed.len, piece, 64 * KIB, NO_CAP, NULL, &out),
+		    STATUS_UPSTREAM_TOO_LARGE);
+		ck_assert_uint_le(out.len, 2 * MIB);
+	}
+}
+END_TEST
+
+/* --- checksums */
+
+START_TEST(sums_as_gzip_does)
+{
+	struct unit_random r = {10};
+	ck_assert_uint_eq(codec_crc32(0, "123456789", 9), 0xcbf43926);
+	ck_assert_uint_eq(codec_crc32(0, "", 0), 0);
+	add_prose(&plain, &r, 100000);
+	for (int round = 0; round < 200; round++) {
+		size_t from = unit_below(&r, plain.len), len = unit_below(&r, plain.len - from + 1),
+		       cut = unit_below(&r, len + 1);
+		const char *at = plain.data + from;
+		uint32_t want = (uint32_t)crc32(0, (const Bytef *)at, (uInt)len);
+		ck_assert_uint_eq(codec_crc32(0, at, len), want);
+		ck_assert_uint_eq(codec_crc32(codec_crc32(0, at, cut), at + cut, len - cut), want);
+	}
+}
+END_TEST
+
+#ifdef __x86_64__
+/* Which parts of the registers are in use (XGETBV with ECX 1); 0 where that cannot be asked. */
+static uint32_t
+registers_in_use(void)
+{
+	unsigned a, b, c, d;
+	if (!__get_cpuid_count(1, 0, &a, &b, &c, &d) || (c & bit_OSXSAVE) == 0 ||
+	    !__get_cpuid_count(0xd, 1, &a, &b, &c, &d) || (a & 4) == 0)
+		return 0;
+	__asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(1));
+	return a;
+}
+
+START_TEST(leaves_no_vector_register_in_use)
+{
+	enum { UPPER_HALVES = 4 };
+	struct unit_random r = {11};
+	add_prose(&plain, &r, 100000);
+	uint32_t crc = codec_crc32(0, plain.data, plain.len);
+	uint32_t used = registers_in_use();
+	ck_assert_uint_eq(used & UPPER_HALVES, 0);
+	ck_assert_uint_eq(crc, (uint32_t)crc32(0, (Bytef *)plain.data, (uInt)plain.len));
+}
+END_TEST
+#endif
+
+int
+main(void)
+{
+	Suite *suite = suite_create("codec");
+	TCase *tc = tcase_create("codec");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, passes_what_is_not_gzip_unchanged);
+	tcase_add_test(tc, knows_gzip_by_its_first_byte);
+	tcase_add_test(tc, inflates_one_member_of_any_level);
+	tcase_add_test(tc, gives_the_same_for_any_borders);
+	tcase_add_test(tc, inflates_byte_by_byte);
+	tcase_add_test(tc, joins_members_also_empty_ones);
+	tcase_add_test(tc, reads_every_header_field_at_any_border);
+	tcase_add_test(tc, reads_an_empty_and_the_longest_extra_field);
+	tcase_add_test(tc, gives_a_gzip_inside_a_gzip_as_it_is);
+	tcase_add_test(tc, accepts_zero_padding_up_to_its_limit);
+	tcase_add_test(tc, refuses_every_truncation);
+	tcase_add_test(tc, refuses_a_wrong_trailer);
+	tcase_add_test(tc, never_gives_other_content_for_a_flipped_bit);
+	tcase_add_test(tc, refuses_what_follows_the_last_member);
+	tcase_add_test(tc, refuses_a_header_that_is_wrong);
+	tcase_add_test(tc, agrees_with_zlib_on_damaged_streams);
+	tcase_add_test(tc, stays_failed);
+	tcase_add_test(tc, stops_at_the_cap_on_content);
+	tcase_add_test(tc, stops_at_a_ratio_that_only_bombs_have);
+	tcase_add_test(tc, sums_as_gzip_does);
+#ifdef __x86_64__
+	tcase_add_test(tc, leaves_no_vector_register_in_use);
+#endif
+	suite_add_tcase(suite, tc);
+	return unit_run(suite);
+}

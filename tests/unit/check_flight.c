@@ -1,0 +1,176 @@
+/* Flights: one for each query, shared by whoever asks. */
+#include "config.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/fetch/flight.h"
+#include "tests/unit/unit.h"
+
+static const uint8_t digest_a[SHA256_BYTES] = {1}, digest_b[SHA256_BYTES] = {2};
+
+static struct flight *
+join(struct flights *fs, const uint8_t *digest, const char *text, bool *leader)
+{
+	struct flight *f = flight_join(fs, digest, text, strlen(text), "team", leader);
+	ck_assert_ptr_nonnull(f);
+	return f;
+}
+
+START_TEST(the_first_leads_and_the_rest_join)
+{
+	struct flights *fs = flights_new();
+	bool first, second, other;
+	struct flight *f = join(fs, digest_a, "a", &first), *g = join(fs, digest_a, "a", &second);
+	struct flight *h = join(fs, digest_b, "b", &other);
+	ck_assert(first && !second && other);
+	ck_assert_ptr_eq(f, g);
+	ck_assert_ptr_ne(f, h);
+	ck_assert_str_eq(flight_consumer(f), "team");
+	flight_release(f);
+	flight_release(g);
+	flight_release(h);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(another_query_of_the_same_digest_flies_alone)
+{
+	struct flights *fs = flights_new();
+	bool first, second;
+	struct flight *f = join(fs, digest_a, "a", &first), *g = join(fs, digest_a, "b", &second);
+	ck_assert(first && second);
+	ck_assert_ptr_ne(f, g);
+	flight_release(f);
+	flight_release(g);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(a_failure_reaches_everyone_and_the_next_one_starts_anew)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	struct flight_view v;
+	struct flight *f = join(fs, digest_a, "a", &leader), *g = join(fs, digest_a, "a", &leader);
+	flight_end(f, STATUS_UPSTREAM_DOWN, 5000, NULL);
+	ck_assert(flight_wait(g, CLOCK_NEVER));
+	flight_look(g, &v);
+	ck_assert_int_eq(v.state, FLIGHT_FAILED);
+	ck_status(v.status, STATUS_UPSTREAM_DOWN);
+	ck_assert_int_eq(v.retry_after_ms, 5000);
+	ck_assert_ptr_null(flight_result(g));
+	struct flight *h = join(fs, digest_a, "a", &leader);
+	ck_assert(leader);
+	ck_assert_ptr_ne(h, f);
+	flight_release(f);
+	flight_release(g);
+	flight_release(h);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(waiting_ends_at_its_deadline)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	ck_assert(!flight_wait(f, 0));
+	ck_assert(!flight_wait(f, clock_mono_ms() + 5));
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
+static void *
+wait_for_it(void *ctx)
+{
+	return flight_wait(ctx, CLOCK_NEVER) ? ctx : NULL;
+}
+
+START_TEST(hundreds_of_waiters_wake_at_once)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	pthread_t threads[300];
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, wait_for_it, f), 0);
+	flight_end(f, STATUS_UPSTREAM_SLOW, 0, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		void *got;
+		pthread_join(threads[i], &got);
+		ck_assert_ptr_eq(got, f);
+	}
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(stopping_ends_the_waiting_without_an_end)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	pthread_t thread;
+	void *got;
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_for_it, f), 0);
+	flights_stop(fs);
+	pthread_join(thread, &got);
+	ck_assert_ptr_null(got);
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(ended_flights_are_found_by_their_id_for_a_while)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	struct flight_view v;
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	struct flight_progress p = {.calls_done = 1, .calls_planned = 3, .records = 7};
+	flight_progress(f, FLIGHT_FETCHING, &p);
+	flight_look(f, &v);
+	ck_assert_int_eq(v.state, FLIGHT_FETCHING);
+	ck_assert_uint_eq(v.progress.records, 7);
+	flight_end(f, STATUS_CANCELLED, 0, NULL);
+	flight_release(f);
+	f = flight_find(fs, v.id);
+	ck_assert_ptr_nonnull(f);
+	flight_look(f, &v);
+	ck_assert_int_eq(v.state, FLIGHT_CANCELLED);
+	ck_assert_ptr_null(flight_find(fs, v.id + 12345));
+	flight_release(f);
+	/* the oldest ended ones are forgotten */
+	for (int i = 0; i < 600; i++) {
+		char text[16];
+		snprintf(text, sizeof text, "q%d", i);
+		struct flight *g = join(fs, digest_b, text, &leader);
+		flight_end(g, STATUS_CANCELLED, 0, NULL);
+		flight_release(g);
+	}
+	ck_assert_ptr_null(flight_find(fs, v.id));
+	flights_free(fs);
+}
+END_TEST
+
+int
+main(void)
+{
+	if (crypto_init() != STATUS_OK)
+		return EXIT_FAILURE;
+	Suite *s = suite_create("flight");
+	TCase *t = tcase_create("flight");
+	tcase_add_test(t, the_first_leads_and_the_rest_join);
+	tcase_add_test(t, another_query_of_the_same_digest_flies_alone);
+	tcase_add_test(t, a_failure_reaches_everyone_and_the_next_one_starts_anew);
+	tcase_add_test(t, waiting_ends_at_its_deadline);
+	tcase_add_test(t, hundreds_of_waiters_wake_at_once);
+	tcase_add_test(t, stopping_ends_the_waiting_without_an_end);
+	tcase_add_test(t, ended_flights_are_found_by_their_id_for_a_while);
+	suite_add_tcase(s, t);
+	return unit_run(s);
+}

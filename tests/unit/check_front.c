@@ -1,0 +1,264 @@
+/* The front's pure parts: routing, conditions of a request, consumers, the writer of headers. */
+#include "config.h"
+
+#include <string.h>
+
+#include "gateway/front/access.h"
+#include "gateway/front/conditions.h"
+#include "gateway/front/response.h"
+#include "gateway/front/route.h"
+#include "tests/unit/unit.h"
+
+/* --- routes */
+
+static const struct {
+	const char *uri;
+	enum route route;
+	uint64_t id;
+	const char *query;
+} routes[] = {
+    {"/v1/postures", ROUTE_POSTURES, 0, ""},
+    {"/v1/postures?policy=1", ROUTE_POSTURES, 0, "policy=1"},
+    {"/v1/postures??", ROUTE_POSTURES, 0, "?"},
+    {"/v1/postures/query", ROUTE_POSTURES_QUERY, 0, ""},
+    {"/v1/postures/17", ROUTE_POSTURE, 17, ""},
+    {"/v1/postures/9223372036854775807?qds=true", ROUTE_POSTURE, INT64_MAX, "qds=true"},
+    {"/v1/postures/9223372036854775808", ROUTE_POSTURE, 0, ""},
+    {"/v1/postures/0", ROUTE_POSTURE, 0, ""},
+    {"/v1/postures/017", ROUTE_POSTURE, 0, ""},
+    {"/v1/postures/1%37", ROUTE_POSTURE, 0, ""},
+    {"/v1/postures/", ROUTE_UNKNOWN, 0, ""},
+    {"/v1/postures/1/2", ROUTE_UNKNOWN, 0, ""},
+    {"/v1//postures", ROUTE_UNKNOWN, 0, ""},
+    {"/v1/../v1/postures", ROUTE_UNKNOWN, 0, ""},
+    {"/v1/posture%73", ROUTE_UNKNOWN, 0, ""},
+    {"/V1/postures", ROUTE_UNKNOWN, 0, ""},
+    {"/v1/postures;a=b", ROUTE_UNKNOWN, 0, ""},
+    {"http://other/v1/postures", ROUTE_UNKNOWN, 0, ""},
+    {"/v1/fetches/ab12", ROUTE_FETCH, 0xab12, ""},
+    {"/v1/fetches/xyz", ROUTE_FETCH, 0, ""},
+    {"/healthz", ROUTE_HEALTHZ, 0, ""},
+    {"/readyz", ROUTE_READYZ, 0, ""},
+    {"/", ROUTE_UNKNOWN, 0, ""},
+    {"", ROUTE_UNKNOWN, 0, ""},
+};
+
+START_TEST(a_path_has_one_spelling)
+{
+	struct routed r;
+	route_find(routes[_i].uri, strlen(routes[_i].uri), &r);
+	ck_assert_int_eq(r.route, routes[_i].route);
+	ck_assert_uint_eq(r.id, routes[_i].id);
+	ck_assert_uint_eq(r.query_len, strlen(routes[_i].query));
+	ck_assert_mem_eq(r.query, routes[_i].query, r.query_len);
+}
+END_TEST
+
+/* --- conditions */
+
+START_TEST(directives_are_read_and_nonsense_is_left_aside)
+{
+	struct conditions c;
+	conditions_parse(&c, "No-Cache , max-age=\"60\", x=1", "respond-async, wait=10", NULL);
+	ck_assert(c.no_cache && !c.only_if_cached && c.respond_async);
+	ck_assert_int_eq(c.max_age_ms, 60000);
+	ck_assert_int_eq(c.wait_ms, 10000);
+	conditions_parse(&c, "max-age=, max-age=-1, max-age=1x, ,,", "wait=soon", NULL);
+	ck_assert(!c.no_cache);
+	ck_assert_int_eq(c.max_age_ms, -1);
+	ck_assert_int_eq(c.wait_ms, -1);
+	conditions_parse(&c, "only-if-cached,max-age=99999999999999999999", NULL, NULL);
+	ck_assert(c.only_if_cached);
+	ck_assert_int_eq(c.max_age_ms, INT64_C(3155760000) * 1000);
+}
+END_TEST
+
+static const struct {
+	const char *cache_control;
+	bool force;
+	int64_t age_ms;
+	enum verdict verdict;
+} verdicts[] = {
+    {NULL, false, 0, VERDICT_FRESH},
+    {NULL, false, 99999, VERDICT_FRESH},
+    {NULL, false, 100000, VERDICT_STALE},
+    {NULL, false, 299999, VERDICT_STALE},
+    {NULL, false, 300000, VERDICT_EXPIRED},
+    {"no-cache", false, 1000, VERDICT_FRESH},
+    {"no-cache", true, 1000, VERDICT_REQUEST},
+    {"max-age=5", true, 5000, VERDICT_FRESH},
+    {"max-age=5", true, 5001, VERDICT_REQUEST},
+    {"max-age=5", false, 30000, VERDICT_FRESH}, /* the floor is 30 s */
+    {"max-age=5", false, 30001, VERDICT_REQUEST},
+    {"max-age=500", false, 150000, VERDICT_STALE},
+    {NULL, false, -5000, VERDICT_FRESH}, /* the wall clock was set back */
+};
+
+START_TEST(a_result_is_judged_by_its_age_and_by_what_was_asked)
+{
+	const int64_t fetched = INT64_C(1700000000000);
+	struct cache_manifest m = {.fetched_at_ms = fetched, .fresh_until_ms = fetched + 100000,
+	    .stale_until_ms = fetched + 300000, .keep_until_ms = fetched + 900000};
+	struct conditions c;
+	conditions_parse(&c, verdicts[_i].cache_control, NULL, NULL);
+	ck_assert_int_eq(conditions_verdict(&c, &m, fetched + verdicts[_i].age_ms, verdicts[_i].force, 30000),
+	    verdicts[_i].verdict);
+}
+END_TEST
+
+START_TEST(a_wait_is_capped)
+{
+	struct conditions c;
+	conditions_parse(&c, NULL, NULL, NULL);
+	ck_assert_int_eq(conditions_wait_ms(&c, 25000, 60000), 25000);
+	conditions_parse(&c, NULL, "wait=5", NULL);
+	ck_assert_int_eq(conditions_wait_ms(&c, 25000, 60000), 5000);
+	conditions_parse(&c, NULL, "wait=500", NULL);
+	ck_assert_int_eq(conditions_wait_ms(&c, 25000, 60000), 60000);
+	conditions_parse(&c, NULL, "respond-async", NULL);
+	ck_assert_int_eq(conditions_wait_ms(&c, 25000, 60000), 0);
+}
+END_TEST
+
+START_TEST(validators_match_as_the_rfc_says)
+{
+	static const struct {
+		const char *header;
+		bool match;
+	} cases[] = {{"\"abc\"", true}, {"W/\"abc\"", true}, {"\"x\", \"abc\"", true}, {"*", true},
+	    {"abc", false}, {"\"abcd\"", false}, {"", false}, {",,", false}, {NULL, false}};
+	struct conditions c;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		conditions_parse(&c, NULL, NULL, cases[i].header);
+		ck_assert_int_eq(conditions_match(&c, "\"abc\""), cases[i].match);
+	}
+}
+END_TEST
+
+/* --- consumers */
+
+static struct access *
+make_access(struct settings_consumer *list)
+{
+	static const uint64_t policies[] = {3, 5};
+	list[0] = (struct settings_consumer){.name = "red", .key_count = 2, .expires_s = INT64_MAX,
+	    .policies = policies, .policy_count = 2};
+	crypto_sha256("red.one", 7, list[0].keys[0]);
+	crypto_sha256("red.two", 7, list[0].keys[1]);
+	list[1] = (struct settings_consumer){.name = "blue", .key_count = 1, .expires_s = 1000, .all_policies = true};
+	crypto_sha256("blue.key", 8, list[1].keys[0]);
+	return access_new(list, 2);
+}
+
+START_TEST(a_key_opens_only_for_its_owner)
+{
+	static const struct {
+		const char *authorization, *api_key;
+		int64_t now_s;
+		enum status status;
+	} cases[] = {
+	    {"Bearer red.one", NULL, 0, STATUS_OK},
+	    {"bearer  red.two", NULL, 0, STATUS_OK},
+	    {NULL, "red.one", 0, STATUS_OK},
+	    {NULL, "blue.key", 999, STATUS_OK},
+	    {NULL, "blue.key", 1000, STATUS_UNAUTHORIZED}, /* it has expired */
+	    {NULL, "blue.one", 0, STATUS_UNAUTHORIZED},
+	    {NULL, "red.three", 0, STATUS_UNAUTHORIZED},
+	    {NULL, "red.one ", 0, STATUS_UNAUTHORIZED},
+	    {NULL, "red", 0, STATUS_UNAUTHORIZED},
+	    {NULL, "", 0, STATUS_UNAUTHORIZED},
+	    {NULL, ".", 0, STATUS_UNAUTHORIZED},
+	    {NULL, "green.one", 0, STATUS_UNAUTHORIZED},
+	    {"Basic cmVkOm9uZQ==", NULL, 0, STATUS_UNAUTHORIZED},
+	    {"Bearer ", NULL, 0, STATUS_UNAUTHORIZED},
+	    {NULL, NULL, 0, STATUS_UNAUTHORIZED},
+	    {"Bearer red.one", "red.one", 0, STATUS_BAD_REQUEST},
+	};
+	struct settings_consumer list[2];
+	struct access *a = make_access(list);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct consumer *c;
+		ck_status(access_check(a, cases[i].authorization, cases[i].authorization != NULL,
+		              cases[i].api_key, cases[i].api_key != NULL, cases[i].now_s, &c),
+		    cases[i].status);
+	}
+	const struct consumer *c;
+	ck_status(access_check(a, NULL, 0, "red.one", 2, 0, &c), STATUS_BAD_REQUEST);
+	access_free(a);
+}
+END_TEST
+
+START_TEST(a_grant_covers_all_or_nothing)
+{
+	static const uint64_t both[] = {3, 5}, more[] = {3, 4};
+	struct settings_consumer list[2];
+	struct access *a = make_access(list);
+	const struct consumer *red, *blue;
+	ck_status(access_check(a, NULL, 0, "red.one", 1, 0, &red), STATUS_OK);
+	ck_status(access_check(a, NULL, 0, "blue.key", 1, 0, &blue), STATUS_OK);
+	ck_assert(access_covers(red, &(struct id_list){both, 2}));
+	ck_assert(!access_covers(red, &(struct id_list){more, 2}));
+	ck_assert(access_covers(blue, &(struct id_list){more, 2}));
+	access_free(a);
+}
+END_TEST
+
+/* --- answers */
+
+START_TEST(a_line_end_in_a_header_makes_the_answer_an_error)
+{
+	struct response r;
+	struct buf head;
+	response_init(&r);
+	buf_init(&head, 4096);
+	response_header(&r, "X-Good", "%s", "fine");
+	response_head(&r, &head);
+	ck_assert_str_eq(buf_str(&head), "Status: 200 OK\r\nX-Good: fine\r\nContent-Length: 0\r\n\r\n");
+	response_header(&r, "X-Bad", "%s", "a\r\nSet-Cookie: b");
+	buf_reset(&head);
+	response_head(&r, &head);
+	ck_assert_ptr_nonnull(strstr(buf_str(&head), "Status: 500"));
+	ck_assert_ptr_null(strstr(buf_str(&head), "Set-Cookie"));
+	buf_fini(&head);
+	response_fini(&r);
+}
+END_TEST
+
+START_TEST(a_problem_replaces_what_was_there)
+{
+	struct response r;
+	struct query_errors errors = {.list = {{"limit", "say \"1\" to 1000"}}, .count = 1};
+	response_init(&r);
+	buf_str_add(&r.body, "{\"data\":[");
+	response_header(&r, "ETag", "\"x\"");
+	response_problem(&r, STATUS_BAD_REQUEST, "id1", NULL, &errors, 0, NULL);
+	ck_assert_str_eq(buf_str(&r.body), "{\"type\":\"/problems/bad-request\",\"title\":\"The request is not valid\",\"status\":400,"
+	                                   "\"instance\":\"id1\",\"errors\":[{\"parameter\":\"limit\",\"message\":\"say \\\"1\\\" to 1000\"}]}\n");
+	ck_assert_ptr_null(strstr(buf_str(&r.headers), "ETag"));
+	response_problem(&r, STATUS_UPSTREAM_LIMIT, "id1", NULL, NULL, 1001, ",\"cachedAge\":5");
+	ck_assert_int_eq(r.http, 503);
+	ck_assert_ptr_nonnull(strstr(buf_str(&r.headers), "Retry-After: 2\r\n"));
+	ck_assert_ptr_nonnull(strstr(buf_str(&r.body), ",\"cachedAge\":5}"));
+	response_fini(&r);
+}
+END_TEST
+
+int
+main(void)
+{
+	if (crypto_init() != STATUS_OK)
+		return EXIT_FAILURE;
+	Suite *s = suite_create("front");
+	TCase *t = tcase_create("front");
+	tcase_add_loop_test(t, a_path_has_one_spelling, 0, ARRAY_LEN(routes));
+	tcase_add_test(t, directives_are_read_and_nonsense_is_left_aside);
+	tcase_add_loop_test(t, a_result_is_judged_by_its_age_and_by_what_was_asked, 0, ARRAY_LEN(verdicts));
+	tcase_add_test(t, a_wait_is_capped);
+	tcase_add_test(t, validators_match_as_the_rfc_says);
+	tcase_add_test(t, a_key_opens_only_for_its_owner);
+	tcase_add_test(t, a_grant_covers_all_or_nothing);
+	tcase_add_test(t, a_line_end_in_a_header_makes_the_answer_an_error);
+	tcase_add_test(t, a_problem_replaces_what_was_there);
+	suite_add_tcase(s, t);
+	return unit_run(s);
+}

@@ -1,0 +1,204 @@
+/* From queries to upstream calls, and what a resolution's element says. */
+#include "config.h"
+
+#include <string.h>
+
+#include "gateway/fetch/plan.h"
+#include "tests/unit/unit.h"
+
+static struct query
+empty_query(void)
+{
+	return (struct query){.evaluated_since = DATE_NONE, .scanned_since = DATE_NONE,
+	    .scanned_from = DATE_NONE, .scanned_to = DATE_NONE, .changed_since = DATE_NONE};
+}
+
+static const struct dialect *
+dialect(void)
+{
+	return versions_dialect("5.0");
+}
+
+static void
+posture_path_is(const struct query *q, const char *wanted)
+{
+	struct buf b;
+	buf_init(&b, 4096);
+	plan_posture_path(dialect(), q, &b);
+	ck_assert_str_eq(buf_str(&b), wanted);
+	buf_fini(&b);
+}
+
+START_TEST(a_plain_query_writes_every_default_out)
+{
+	struct query q = empty_query();
+	posture_path_is(&q, "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=0"
+	                    "&excludeInactiveControl=0&cloudMetaDataRequired=0&qdScoreRequired=0");
+}
+END_TEST
+
+START_TEST(every_filter_is_pushed_upstream)
+{
+	struct query q = empty_query();
+	q.evidence = EVIDENCE_EXTENDED;
+	q.cloud = q.qds = q.exclude_inactive = true;
+	q.status = STATUS_BIT_PASSED | STATUS_BIT_ERROR;
+	q.previous_status = STATUS_BIT_FAILED;
+	q.criticality = CRITICALITY_BIT(0) | CRITICALITY_BIT(5);
+	q.evaluated_since = 0;
+	q.scanned_from = 86400;
+	q.scanned_to = 86400 * 2 - 1;
+	q.changed_since = 1;
+	posture_path_is(&q, "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=1"
+	                    "&extendedEvidenceRequired=1&excludeInactiveControl=1&cloudMetaDataRequired=1"
+	                    "&qdScoreRequired=1&status=Passed,Error&previousStatus=Failed"
+	                    "&criticalityValues=0,5&lastEvaluationDate=1970-01-01T00:00:00Z"
+	                    "&lastScanDateFrom=1970-01-02T00:00:00Z&lastScanDateTo=1970-01-02T23:59:59Z"
+	                    "&statusChangedSince=1970-01-01T00:00:01Z");
+}
+END_TEST
+
+START_TEST(basic_evidence_says_that_it_is_not_extended)
+{
+	struct query q = empty_query();
+	q.evidence = EVIDENCE_BASIC;
+	q.scanned_since = 60;
+	posture_path_is(&q, "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=1"
+	                    "&extendedEvidenceRequired=0&excludeInactiveControl=0&cloudMetaDataRequired=0"
+	                    "&qdScoreRequired=0&lastScanDate=1970-01-01T00:01:00Z");
+}
+END_TEST
+
+START_TEST(what_a_query_needs_of_a_version)
+{
+	struct query q = empty_query();
+	struct id_range one = {1, 1};
+	ck_assert_uint_eq(plan_needs(&q), 0);
+	q.assets = ASSETS_ALL;
+	q.postures = (struct id_ranges){&one, 1, 1};
+	q.evidence = EVIDENCE_BASIC;
+	q.qds = q.cloud = q.exclude_inactive = true;
+	q.criticality = 1;
+	ck_assert_uint_eq(plan_needs(&q), CAN_SCA | CAN_POSTURE_IDS | CAN_BASIC_EVIDENCE | CAN_QDS |
+	        CAN_CLOUD | CAN_INACTIVE | CAN_STATUS);
+}
+END_TEST
+
+START_TEST(bodies_have_their_ids_as_strings)
+{
+	static const uint64_t hosts[] = {7, 9223372036854775807};
+	static const struct id_range ranges[] = {{1, 1}, {5, 9}};
+	struct buf b;
+	buf_init(&b, 4096);
+	plan_hosts_body(1, 2, hosts, 2, &b);
+	ck_assert_str_eq(buf_str(&b), "[{\"policyId\":\"1\",\"subscriptionId\":\"2\",\"hostIds\":[\"7\","
+	                              "\"9223372036854775807\"]}]");
+	buf_reset(&b);
+	plan_postures_body(3, ranges, 2, &b);
+	ck_assert_str_eq(buf_str(&b), "[{\"subscriptionId\":\"3\",\"postureId\":\"1,5-9\"}]");
+	buf_reset(&b);
+	plan_resolve_path(dialect(), hosts, 2, &b);
+	ck_assert_str_eq(buf_str(&b), "/pcrs/5.0/posture/hostids?policyId=7,9223372036854775807");
+	buf_fini(&b);
+}
+END_TEST
+
+/* An element made of members given as name, value, …, NULL. */
+static enum status
+read_element(struct plan_resolved *ret, const char *const *members)
+{
+	struct split_member list[8];
+	struct split_record rec = {.members = list};
+	for (; *members != NULL; members += 2)
+		list[rec.count++] = (struct split_member){members[0], (uint32_t)strlen(members[0]),
+		    (uint32_t)strlen(members[1]), members[1]};
+	return plan_read_resolved(&rec, ret);
+}
+#define READ(ret, ...) read_element((ret), (const char *const[]){__VA_ARGS__, NULL})
+
+START_TEST(an_element_is_read_with_ids_quoted_or_not)
+{
+	struct plan_resolved r;
+	ck_status(READ(&r, "policyId", "\"10\"", "subscriptionId", "20", "hostIds", "[\"3\", 4 ,\"3\"]"), STATUS_OK);
+	ck_assert_uint_eq(r.policy, 10);
+	ck_assert_uint_eq(r.subscription, 20);
+	ck_assert_uint_eq(r.host_count, 3);
+	ck_assert_uint_eq(r.hosts[1], 4);
+	ck_assert(!r.error);
+	free(r.hosts);
+}
+END_TEST
+
+START_TEST(no_hosts_is_an_answer_and_no_answer_is_not)
+{
+	struct plan_resolved r;
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "[]"), STATUS_OK);
+	ck_assert_uint_eq(r.host_count, 0);
+	free(r.hosts);
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2"), STATUS_UPSTREAM_MALFORMED);
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "null"), STATUS_UPSTREAM_MALFORMED);
+	ck_status(READ(&r, "policyId", "1", "hostIds", "[1]"), STATUS_UPSTREAM_MALFORMED);
+	ck_status(READ(&r, "subscriptionId", "1", "hostIds", "[1]"), STATUS_UPSTREAM_MALFORMED);
+}
+END_TEST
+
+START_TEST(an_in_band_error_is_kept_beside_the_hosts)
+{
+	struct plan_resolved r;
+	ck_status(READ(&r, "policyId", "1", "error", "\"no\""), STATUS_OK);
+	ck_assert(r.error);
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "[\"5\"]", "error", "\"some\""), STATUS_OK);
+	ck_assert(r.error);
+	ck_assert_uint_eq(r.host_count, 1);
+	free(r.hosts);
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "[]", "error", "null"), STATUS_OK);
+	ck_assert(!r.error);
+	free(r.hosts);
+}
+END_TEST
+
+static const char *const bad_hosts[] = {"[0]", "[-1]", "[\"x\"]", "[1.5]", "[9223372036854775808]",
+    "{}", "\"1\"", "[\"\"]", "[[1]]", "[null]", "[01]"};
+
+START_TEST(a_host_that_is_no_id_spoils_the_answer)
+{
+	struct plan_resolved r;
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", bad_hosts[_i]), STATUS_UPSTREAM_MALFORMED);
+}
+END_TEST
+
+START_TEST(the_policy_list_tells_the_subscription)
+{
+	static const char number[] = "{\"subscriptionId\": 263191, \"policyList\":[]}";
+	static const char string[] = "{\"subscriptionId\":\"263191\"}";
+	static const char *const bad[] = {"", "[]", "{}", "{\"subscriptionId\":null}", "{\"subscriptionId\":0}",
+	    "{\"subscriptionId\":\"x\"}", "{\"subscriptionId\":1"};
+	uint64_t id = 0;
+	ck_status(plan_read_subscription(number, strlen(number), &id), STATUS_OK);
+	ck_assert_uint_eq(id, 263191);
+	id = 0;
+	ck_status(plan_read_subscription(string, strlen(string), &id), STATUS_OK);
+	ck_assert_uint_eq(id, 263191);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		ck_status(plan_read_subscription(bad[i], strlen(bad[i]), &id), STATUS_UPSTREAM_MALFORMED);
+}
+END_TEST
+
+int
+main(void)
+{
+	Suite *s = suite_create("plan");
+	TCase *t = tcase_create("plan");
+	tcase_add_test(t, a_plain_query_writes_every_default_out);
+	tcase_add_test(t, every_filter_is_pushed_upstream);
+	tcase_add_test(t, basic_evidence_says_that_it_is_not_extended);
+	tcase_add_test(t, what_a_query_needs_of_a_version);
+	tcase_add_test(t, bodies_have_their_ids_as_strings);
+	tcase_add_test(t, an_element_is_read_with_ids_quoted_or_not);
+	tcase_add_test(t, no_hosts_is_an_answer_and_no_answer_is_not);
+	tcase_add_test(t, an_in_band_error_is_kept_beside_the_hosts);
+	tcase_add_loop_test(t, a_host_that_is_no_id_spoils_the_answer, 0, ARRAY_LEN(bad_hosts));
+	tcase_add_test(t, the_policy_list_tells_the_subscription);
+	suite_add_tcase(s, t);
+	return unit_run(s);
+}

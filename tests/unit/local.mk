@@ -1,0 +1,57 @@
+# One Check program a module, of the same name.
+if HAVE_CHECK
+UNIT_TESTS = \
+	tests/unit/check_base tests/unit/check_budget tests/unit/check_cache tests/unit/check_codec \
+	tests/unit/check_credential tests/unit/check_flight tests/unit/check_front \
+	tests/unit/check_manifest \
+	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query \
+	tests/unit/check_settings tests/unit/check_split tests/unit/check_versions
+check_PROGRAMS += $(UNIT_TESTS)
+TESTS += $(UNIT_TESTS)
+UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
+
+tests_unit_check_base_SOURCES = tests/unit/check_base.c tests/unit/unit.h
+tests_unit_check_base_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_base_LDADD = $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_budget_SOURCES = tests/unit/check_budget.c tests/unit/unit.h
+tests_unit_check_budget_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_budget_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
+tests_unit_check_cache_SOURCES = tests/unit/check_cache.c tests/unit/unit.h
+tests_unit_check_cache_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_cache_LDADD = libcache.a $(BASE_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_codec_SOURCES = tests/unit/check_codec.c tests/unit/unit.h
+tests_unit_check_codec_CFLAGS = $(UNIT_CFLAGS) $(ZLIB_CFLAGS)
+tests_unit_check_codec_LDADD = $(BASE_LIBS) $(ZLIB_LIBS) $(CHECK_LIBS)
+tests_unit_check_credential_SOURCES = tests/unit/check_credential.c tests/unit/unit.h
+tests_unit_check_credential_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_credential_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
+tests_unit_check_flight_SOURCES = tests/unit/check_flight.c tests/unit/unit.h
+tests_unit_check_flight_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_flight_LDADD = libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
+	$(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_front_SOURCES = tests/unit/check_front.c tests/unit/unit.h
+tests_unit_check_front_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_front_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS)
+tests_unit_check_manifest_SOURCES = tests/unit/check_manifest.c tests/unit/unit.h
+tests_unit_check_manifest_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_manifest_LDADD = libcache.a $(BASE_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_normalise_SOURCES = tests/unit/check_normalise.c tests/unit/unit.h
+tests_unit_check_normalise_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_normalise_LDADD = libfetch.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
+tests_unit_check_plan_SOURCES = tests/unit/check_plan.c tests/unit/unit.h
+tests_unit_check_plan_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_plan_LDADD = libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
+	$(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_query_SOURCES = tests/unit/check_query.c tests/unit/unit.h
+tests_unit_check_query_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_query_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
+tests_unit_check_settings_SOURCES = tests/unit/check_settings.c tests/unit/unit.h
+tests_unit_check_settings_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_settings_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_split_SOURCES = tests/unit/check_split.c tests/unit/unit.h
+tests_unit_check_split_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_split_LDADD = libfetch.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
+tests_unit_check_versions_SOURCES = tests/unit/check_versions.c tests/unit/unit.h
+tests_unit_check_versions_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_versions_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
+endif
