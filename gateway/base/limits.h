@@ -9,7 +9,6 @@
 /* --- requests from consumers */
 #define LIMIT_URI_BYTES (8 * KIB)          /* the contract: beyond it POST /v1/postures/query */
 #define LIMIT_BODY_BYTES (4 * MIB)         /* the contract: 413 beyond it */
-#define LIMIT_PARAM_BYTES (16 * KIB)       /* one FastCGI parameter; nginx itself stops at 8 KiB a header */
 #define LIMIT_QUERY_IDS 400000             /* the contract and upstream 5.0: IDs in one query, a range counts its width */
 #define LIMIT_QUERY_ERRORS 64              /* problems told at once; the rest is summed up */
 #define LIMIT_PAGE_RECORDS 1000            /* the contract */

@@ -73,7 +73,7 @@ SETTING(request, max_age_floor, DURATION, max_age_floor_ms, "5m", 0, DAYS(1),
 	"Smallest max-age that is heeded from a consumer without the right to force.")
 LIST(request, origins, ORIGINS, origins, origin_count, "", 64,
 	"Origins of browser applications that may read answers (CORS), such as "
-	"https://app.example.com; none by default.")
+	"https://app.example.com; none by default. It has no effect yet.")
 
 SETTING(upstream, url, URL, url, "", 1, 1000,
 	"Base URL of the upstream, such as https://gateway.example.com; required.")
@@ -99,7 +99,8 @@ LIST(upstream, sca_versions, VERSIONS, sca_versions, sca_version_count, "", 16,
 	"Versions beside 1.0 and 2.0 whose answers carry SCA assets for this account; none by "
 	"default.")
 SETTING(upstream, passed_includes_exceptions, BOOL, passed_includes_exceptions, "true", 0, 0,
-	"Whether the upstream's filter for Passed lets through what passed by exception.")
+	"Whether the upstream's filter for Passed lets through what passed by exception. It has no "
+	"effect yet.")
 SETTING(upstream, missing_batches, CHOICE, missing_batches, "verify", 0, 0,
 	"What to do when a batch number is missing: verify asks that call once more, note only "
 	"tells, strict takes the result for incomplete.")
@@ -138,12 +139,12 @@ SETTING(consumer, evidence, BOOL, evidence, "false", 0, 0,
 SETTING(consumer, force, BOOL, force, "false", 0, 0,
 	"Whether it may have results fetched anew.")
 SETTING(consumer, admin, BOOL, admin, "false", 0, 0,
-	"Whether it is an administrator.")
+	"Whether it is an administrator. It has no effect yet.")
 SETTING(consumer, legacy, CHOICE, legacy, "strict", 0, 0,
 	"What becomes of its calls in the upstream's old protocol whose meaning has changed: "
-	"strict refuses, warn answers with a warning, allow answers.")
+	"strict refuses, warn answers with a warning, allow answers. It has no effect yet.")
 SETTING(consumer, quota, NUMBER, quota, "0", 0, 1000000000,
-	"Queries an hour that need the upstream; 0 is no limit.")
+	"Queries an hour that need the upstream; 0 is no limit. It has no effect yet.")
 
 #undef WORD
 #undef SETTING

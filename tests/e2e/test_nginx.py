@@ -16,7 +16,8 @@ import harness
 from fakeapp import Abort, FakeApp
 
 PARAMS = ["REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH",
-          "SERVER_PROTOCOL", "REQUEST_SCHEME", "REMOTE_ADDR", "REQUEST_ID"]
+          "SERVER_PROTOCOL", "REQUEST_SCHEME", "REMOTE_ADDR", "REQUEST_ID",
+          "POSTUREGATE_INTERNAL"]
 PLAIN = b"Content-Type: text/plain\r\n\r\n"
 
 

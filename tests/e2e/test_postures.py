@@ -330,7 +330,9 @@ class Answers(harness.StackTest):
     def test_health_needs_no_key(self):
         client = self.shared.client(key="")
         self.assertEqual(client.get("/healthz").status, 200)
-        self.assertEqual(client.get("/readyz").json()["status"], "ok")
+        ready = client.get("/readyz").json()
+        self.assertEqual(ready["status"], "ok")
+        self.assertEqual(ready["checks"]["store"], "ok")
 
     def test_a_header_of_the_client_changes_nothing_within(self):
         answer = self.shared.client().get("/v1/postures", policy=1001, headers={

@@ -14,6 +14,7 @@
 #include "gateway/base/buf.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/crypto.h"
+#include "gateway/base/ids.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/lock.h"
 #include "gateway/base/utf8.h"
@@ -575,6 +576,44 @@ START_TEST(crypto_gives_the_published_values)
 }
 END_TEST
 
+/* --- lists of IDs */
+
+START_TEST(ids_are_sorted_without_duplicates)
+{
+	uint64_t ids[] = {5, INT64_MAX, 1, 5, 5, 2, 1};
+	ck_assert_uint_eq(ids_sort(ids, ARRAY_LEN(ids)), 4);
+	const uint64_t want[] = {1, 2, 5, INT64_MAX};
+	ck_assert_mem_eq(ids, want, sizeof want);
+	for (size_t i = 0; i < 4; i++)
+		ck_assert_uint_eq(ids_find(ids, 4, want[i]), i);
+	ck_assert_uint_eq(ids_find(ids, 4, 3), 4);
+	ck_assert_uint_eq(ids_find(ids, 0, 1), 0);
+	ck_assert_uint_eq(ids_sort(ids, 0), 0);
+}
+END_TEST
+
+START_TEST(id_set_holds_each_id_once)
+{
+	struct unit_random r = {unit_seed(8)};
+	struct id_set set = {0};
+	bool there[500] = {false};
+	for (int i = 0; i < 5000; i++) {
+		uint64_t id = 1 + unit_below(&r, 499);
+		for (size_t n = unit_below(&r, 4); n > 0; n--) {
+			ck_status(id_set_add(&set, id), STATUS_OK);
+			there[id] = true;
+		}
+	}
+	id_set_settle(&set);
+	size_t at = 0;
+	for (uint64_t id = 1; id < 500; id++)
+		if (there[id])
+			ck_assert_uint_eq(set.ids[at++], id);
+	ck_assert_uint_eq(set.count, at);
+	id_set_fini(&set);
+}
+END_TEST
+
 /* --- statuses */
 
 START_TEST(every_status_is_told_fully)
@@ -666,6 +705,8 @@ main(void)
 	tcase_add_test(tc, base64_refuses_padding_other_alphabets_and_space);
 	tcase_add_test(tc, hex_takes_exactly_its_length);
 	tcase_add_test(tc, crypto_gives_the_published_values);
+	tcase_add_test(tc, ids_are_sorted_without_duplicates);
+	tcase_add_test(tc, id_set_holds_each_id_once);
 	tcase_add_test(tc, every_status_is_told_fully);
 	tcase_add_test(tc, a_slug_has_one_http_status);
 	tcase_add_test(tc, a_status_out_of_range_is_internal);
