@@ -3,7 +3,9 @@ dist_man_MANS += docs/posturegate.8 docs/posturegate.conf.5
 dist_doc_DATA += docs/posturegate.conf.sample
 EXTRA_DIST += \
 	docs/HACKING.md \
+	docs/api.md \
 	docs/architecture.md \
+	docs/operations.md \
 	docs/store-format.md \
 	docs/posturegate.service.in \
 	docs/decisions/0001-lmdb-holds-the-results.md \
@@ -13,7 +15,9 @@ EXTRA_DIST += \
 	docs/decisions/0005-own-reader-for-settings.md \
 	docs/decisions/0006-end-to-end-tests-in-plain-python.md \
 	docs/decisions/0007-libisal-is-optional.md \
-	docs/decisions/0008-the-simulated-upstream-stands-on-libmicrohttpd.md
+	docs/decisions/0008-the-simulated-upstream-stands-on-libmicrohttpd.md \
+	docs/decisions/0009-the-queue-of-calls-is-the-budgets.md \
+	docs/decisions/0010-a-memo-beside-every-record.md
 
 if WITH_UNIT
 systemdsystemunit_DATA = docs/posturegate.service
@@ -21,6 +25,6 @@ CLEANFILES += docs/posturegate.service
 endif
 
 docs/posturegate.service: $(top_srcdir)/docs/posturegate.service.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) docs && $(SED) -e 's|@sbindir@|$(sbindir)|g' \
-		-e 's|@sysconfdir@|$(sysconfdir)|g' \
+	$(AM_V_GEN)$(MKDIR_P) docs && $(SED) -e 's|[@]sbindir[@]|$(sbindir)|g' \
+		-e 's|[@]sysconfdir[@]|$(sysconfdir)|g' \
 		$(top_srcdir)/docs/posturegate.service.in >$@.tmp && mv $@.tmp $@

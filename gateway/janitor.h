@@ -10,6 +10,6 @@
 
 struct janitor;
 struct janitor *janitor_new(struct cache *cache) NODISCARD; /* NULL: no memory or no thread */
-void janitor_free(struct janitor *j); /* ends the thread; NULL is fine */
+void janitor_free(struct janitor *j);                       /* ends the thread; NULL is fine */
 
 #endif

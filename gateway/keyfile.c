@@ -9,18 +9,24 @@
 #include "gateway/base/log.h"
 #include "gateway/keyfile.h"
 
+/* Whole or not at all: a crash must not leave a short file, with which no start succeeds. */
 static bool
 write_new(const char *path, const uint8_t *key)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	char draft[4096];
+	if (snprintf(draft, sizeof draft, "%s.new", path) >= (int)sizeof draft)
+		return false;
+	int fd = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return false;
 	bool good = write(fd, key, SHA256_BYTES) == SHA256_BYTES && fsync(fd) == 0;
 	if (close(fd) != 0)
 		good = false;
-	if (!good)
-		unlink(path);
-	return good;
+	if (!good || rename(draft, path) != 0) {
+		unlink(draft);
+		return false;
+	}
+	return true;
 }
 
 static bool
@@ -52,8 +58,8 @@ keyfile_load(const char *dir, uint8_t **ret_key)
 		good = write_new(path, key);
 	}
 	if (!good) {
-		log_event(LOG_ERROR, "signing-key", "file=%s error=\"%s\"", log_q(path, strlen(path)),
-		    strerror(errno));
+		log_event(LOG_ERROR, "signing-key", "file=%s error=\"%s\"",
+		    log_q(path, strlen(path)), strerror(errno));
 		crypto_secret_free(key);
 		return STATUS_INTERNAL;
 	}

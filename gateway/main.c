@@ -80,7 +80,7 @@ read_command(int argc, char **argv, struct command *cmd, int *ret_exit)
 		switch (opt) {
 		case 'c':
 			cmd->check = true; /* and it is read like any other */
-			/* fall through */
+					   /* fall through */
 		case 's':
 			if (!add(cmd->files, &cmd->file_count, optarg))
 				return false;
@@ -115,6 +115,22 @@ read_command(int argc, char **argv, struct command *cmd, int *ret_exit)
 	return true;
 }
 
+/* Versions in the settings that nobody here can speak would make every query fail. */
+static bool
+speaks_versions(const struct settings *s)
+{
+	bool good = true;
+	for (size_t i = 0; i < s->version_count; i++) {
+		if (versions_dialect(s->versions[i]) != NULL)
+			continue;
+		fprintf(stderr,
+		    "upstream.versions: %s is not spoken by this program; leave it out\n",
+		    s->versions[i]);
+		good = false;
+	}
+	return good;
+}
+
 /* --- parts */
 
 /* Everything that lives from start to stop, in the order in which it is made. */
@@ -142,8 +158,8 @@ make_lifecycle(struct parts *p)
 	const struct settings *s = p->settings;
 	p->lifecycle = calloc(s->lifecycle_count + 1, sizeof *p->lifecycle);
 	for (size_t i = 0; p->lifecycle != NULL && i < s->lifecycle_count; i++)
-		p->lifecycle[i] = (struct lifecycle_entry){s->lifecycle[i].api, s->lifecycle[i].version,
-		    s->lifecycle[i].eos_s, s->lifecycle[i].eol_s};
+		p->lifecycle[i] = (struct lifecycle_entry){s->lifecycle[i].api,
+		    s->lifecycle[i].version, s->lifecycle[i].eos_s, s->lifecycle[i].eol_s};
 	return p->lifecycle != NULL;
 }
 
@@ -153,7 +169,8 @@ fetch_threads(const struct settings *s)
 	uint64_t most = s->concurrency == 0 ? FETCH_THREADS_MOST : s->concurrency * API_COUNT;
 	if (most < 8)
 		most = 8; /* the upstream may allow more than the settings say */
-	return (unsigned)(most < FETCH_THREADS_MOST ? most : FETCH_THREADS_MOST) + FETCH_THREADS_SPARE;
+	return (unsigned)(most < FETCH_THREADS_MOST ? most : FETCH_THREADS_MOST) +
+	       FETCH_THREADS_SPARE;
 }
 
 static bool
@@ -161,7 +178,8 @@ make_upstream(struct parts *p)
 {
 	const struct settings *s = p->settings;
 	struct gateway *g = &p->gateway;
-	struct credential_options credential = {.username = s->username, .password_file = s->password_file};
+	struct credential_options credential = {
+	    .username = s->username, .password_file = s->password_file};
 	struct budget_options budget = {
 	    .rate_calls = s->rate_calls,
 	    .rate_window_ms = s->rate_window_ms,
@@ -177,22 +195,22 @@ make_upstream(struct parts *p)
 	    .budget = g->budget,
 	    .credential = g->credential,
 	    .transport =
-	        {
-	            .url = s->url,
-	            .ca_file = s->ca_file,
-	            .connect_timeout_ms = s->connect_timeout_ms,
-	            .stall_timeout_ms = s->stall_timeout_ms,
-	            .call_timeout_ms = s->call_timeout_ms,
-	        },
+		{
+		    .url = s->url,
+		    .ca_file = s->ca_file,
+		    .connect_timeout_ms = s->connect_timeout_ms,
+		    .stall_timeout_ms = s->stall_timeout_ms,
+		    .call_timeout_ms = s->call_timeout_ms,
+		},
 	    .versions =
-	        {
-	            .preferred = s->versions,
-	            .preferred_count = s->version_count,
-	            .sca = s->sca_versions,
-	            .sca_count = s->sca_version_count,
-	            .lifecycle = p->lifecycle,
-	            .lifecycle_count = s->lifecycle_count,
-	        },
+		{
+		    .preferred = s->versions,
+		    .preferred_count = s->version_count,
+		    .sca = s->sca_versions,
+		    .sca_count = s->sca_version_count,
+		    .lifecycle = p->lifecycle,
+		    .lifecycle_count = s->lifecycle_count,
+		},
 	    .threads = fetch_threads(s),
 	    .subscription = s->subscription,
 	    .hosts_per_call = s->hosts_per_call,
@@ -210,7 +228,8 @@ make_state_dir(const char *dir)
 {
 	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
 		return true;
-	log_event(LOG_ERROR, "state-dir", "dir=%s error=\"%s\"", log_q(dir, strlen(dir)), strerror(errno));
+	log_event(LOG_ERROR, "state-dir", "dir=%s error=\"%s\"", log_q(dir, strlen(dir)),
+	    strerror(errno));
 	return false;
 }
 
@@ -218,8 +237,8 @@ static bool
 make_store(struct parts *p)
 {
 	const struct settings *s = p->settings;
-	if (!make_state_dir(s->state_dir) ||
-	    snprintf(p->store_dir, sizeof p->store_dir, "%s/store", s->state_dir) >= (int)sizeof p->store_dir)
+	if (!make_state_dir(s->state_dir) || snprintf(p->store_dir, sizeof p->store_dir, "%s/store",
+						 s->state_dir) >= (int)sizeof p->store_dir)
 		return false;
 	struct cache_options cache = {
 	    .dir = p->store_dir,
@@ -228,7 +247,7 @@ make_store(struct parts *p)
 	    .cursor_grace_ms = s->cursor_grace_ms,
 	};
 	return cache_open(&cache, clock_wall_ms(), &p->gateway.cache) == STATUS_OK &&
-	    keyfile_load(s->state_dir, &p->signing_key) == STATUS_OK;
+	       keyfile_load(s->state_dir, &p->signing_key) == STATUS_OK;
 }
 
 static bool
@@ -317,7 +336,8 @@ wait_for_stop(const sigset_t *wanted)
 			continue;
 		if (sig != SIGHUP)
 			break;
-		log_event(LOG_WARNING, "signal", "signal=HUP note=\"settings are read at start only\"");
+		log_event(
+		    LOG_WARNING, "signal", "signal=HUP note=\"settings are read at start only\"");
 	}
 	log_event(LOG_INFO, "stopping", "signal=%s", sig == SIGTERM ? "TERM" : "INT");
 }
@@ -338,7 +358,8 @@ run(struct settings *settings)
 	bool good = make_parts(&parts);
 	if (good) {
 		log_event(LOG_INFO, "started", "version=%s workers=%u socket=%s", PACKAGE_VERSION,
-		    workers_count(parts.workers), log_q(settings->socket, strlen(settings->socket)));
+		    workers_count(parts.workers),
+		    log_q(settings->socket, strlen(settings->socket)));
 		wait_for_stop(&wanted);
 	} else {
 		log_event(LOG_ERROR, "start-failed", "version=%s", PACKAGE_VERSION);
@@ -364,11 +385,16 @@ main(int argc, char **argv)
 	struct settings_source source = {cmd.files, cmd.file_count, cmd.sets, cmd.set_count};
 	if (settings_load(&source, stderr, &settings) != STATUS_OK)
 		return EXIT_USAGE;
+	if (!speaks_versions(settings)) {
+		settings_free(settings);
+		return EXIT_USAGE;
+	}
 	if (cmd.check) {
 		puts("The settings are good.");
 		code = EXIT_GOOD;
 	} else {
-		static const enum log_level levels[] = {LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+		static const enum log_level levels[] = {
+		    LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 		log_init(STDERR_FILENO, levels[settings->log_level]);
 		code = run(settings);
 	}

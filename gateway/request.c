@@ -121,10 +121,13 @@ step_read(struct request *r)
 	r->uri_len = strlen(r->uri);
 	if (r->uri_len > LIMIT_URI_BYTES)
 		return problem(r, STATUS_URI_TOO_LONG,
-		    "A URL may have 8 KiB; send a longer query as a JSON object to POST /v1/postures/query.");
+		    "A URL may have 8 KiB; send a longer query as a JSON object to POST "
+		    "/v1/postures/query.");
 	enum status st = conditions_read(&r->conditions, r->fcgi);
+	if (st == STATUS_NOT_ACCEPTABLE)
+		return problem(r, st, "Only application/json is served so far.");
 	if (st != STATUS_OK)
-		return problem(r, st, "A request header is malformed or came twice.");
+		return problem(r, st, "A request header came twice.");
 	bool body = conditions_body_announced(r->fcgi);
 	if (body && r->method != METHOD_POST)
 		return problem(r, STATUS_BAD_REQUEST, "This method takes no body.");
@@ -144,8 +147,8 @@ allow_header(struct request *r)
 	size_t len = 0;
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
 		if (r->routed.allowed & methods[i].bit)
-			len += (size_t)snprintf(list + len, sizeof list - len, "%s%s", len > 0 ? ", " : "",
-			    methods[i].name);
+			len += (size_t)snprintf(list + len, sizeof list - len, "%s%s",
+			    len > 0 ? ", " : "", methods[i].name);
 	response_header(&r->response, "Allow", "%s", list);
 }
 
@@ -160,6 +163,9 @@ step_route(struct request *r)
 		allow_header(r);
 		return next;
 	}
+	if (!r->routed.takes_query && r->routed.query_len > 0)
+		return problem(
+		    r, STATUS_BAD_REQUEST, "This endpoint takes no parameters in its URL.");
 	return r->routed.needs_key ? STEP_authorize : STEP_answer;
 }
 
@@ -191,8 +197,8 @@ parse_body(struct request *r)
 	buf_init(&body, LIMIT_BODY_BYTES);
 	st = fcgi_read_body(r->fcgi, &body, len);
 	if (st == STATUS_OK)
-		st = query_parse_json(&r->arena, QUERY_POSTURES, normal_member_find, body.data, body.len,
-		    &r->query, &r->errors);
+		st = query_parse_json(&r->arena, QUERY_POSTURES, normal_member_find, body.data,
+		    body.len, &r->query, &r->errors);
 	buf_fini(&body);
 	return st;
 }
@@ -222,8 +228,10 @@ take_cursor(struct request *r)
 {
 	const char *text = r->query.cursor;
 	enum status st = cursor_decode(text, strlen(text), r->gateway->signing_key, &r->cursor);
-	if (st != STATUS_OK || memcmp(r->cursor.consumer, r->consumer->tag, sizeof r->cursor.consumer) != 0)
-		return problem(r, STATUS_BAD_CURSOR, "Take a cursor from page.next, unchanged, with the same key.");
+	if (st != STATUS_OK ||
+	    memcmp(r->cursor.consumer, r->consumer->tag, sizeof r->cursor.consumer) != 0)
+		return problem(r, STATUS_BAD_CURSOR,
+		    "Take a cursor from page.next, unchanged, with the same key.");
 	r->walking = true;
 	if (r->query.limit_given)
 		r->cursor.limit = (uint16_t)r->query.limit;
@@ -252,7 +260,8 @@ step_parse(struct request *r)
 		break;
 	case ROUTE_POSTURE:
 		if (r->routed.id == 0)
-			return problem(r, STATUS_NOT_FOUND, "A posture's ID is a number from 1 to 2^63-1.");
+			return problem(
+			    r, STATUS_NOT_FOUND, "A posture's ID is a number from 1 to 2^63-1.");
 		st = query_parse(&r->arena, QUERY_POSTURE, normal_member_find, r->routed.query,
 		    r->routed.query_len, &r->query, &r->errors);
 		if (st == STATUS_OK)
@@ -271,7 +280,8 @@ step_parse(struct request *r)
 	if (r->query.cursor != NULL)
 		return take_cursor(r);
 	if (!access_covers(r->consumer, &r->query.policies))
-		return problem(r, STATUS_FORBIDDEN, "The grant of this key does not cover every policy asked for.");
+		return problem(r, STATUS_FORBIDDEN,
+		    "The grant of this key does not cover every policy asked for.");
 	query_canon(&r->query, &r->canon);
 	if (r->canon.err != STATUS_OK)
 		return problem(r, r->canon.err, NULL);
@@ -281,25 +291,70 @@ step_parse(struct request *r)
 
 /* --- lookup */
 
+/* The store has no such result; anything else is a fault of the store, and tells nothing. */
+static bool
+is_gone(enum status st)
+{
+	return st == STATUS_NOT_FOUND || st == STATUS_CORRUPT;
+}
+
 /* A walk goes on in the result it began on, whatever its age. */
 static enum step
 lookup_pinned(struct request *r)
 {
 	enum status st = cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->result);
+	if (st != STATUS_OK && !is_gone(st))
+		return problem_later(r, st, 0);
 	if (st != STATUS_OK)
 		return problem(r, STATUS_CURSOR_EXPIRED,
-		    "The result of this walk is gone. Begin anew with the query that you began with.");
+		    "The result of this walk is gone. Begin anew with the query that you began "
+		    "with.");
 	const struct cache_manifest *m = cache_manifest(r->result);
 	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) != 0 ||
 	    query_from_canon(&r->arena, m->text, m->text_len, &r->query) != STATUS_OK)
 		return problem(r, STATUS_BAD_CURSOR, NULL);
 	/* grants may have changed since the walk began */
 	if (!access_covers(r->consumer, &r->query.policies))
-		return problem(r, STATUS_FORBIDDEN, "The grant of this key does not cover every policy asked for.");
+		return problem(r, STATUS_FORBIDDEN,
+		    "The grant of this key does not cover every policy asked for.");
 	r->query.fields = r->cursor.fields;
 	r->query.limit = r->cursor.limit;
 	r->served = SERVED_HIT;
 	return STEP_answer;
+}
+
+/* The current result of the query, and what it is worth for this request. */
+static enum status
+look(const struct request *r, struct cache_result **ret_result, enum verdict *ret_verdict)
+{
+	struct cache_result *result;
+	int64_t now_ms = clock_wall_ms();
+	enum status st = cache_lookup(
+	    r->gateway->cache, r->digest, r->canon.data, r->canon.len, now_ms, &result);
+	if (st != STATUS_OK)
+		return st;
+	*ret_result = result;
+	*ret_verdict = conditions_verdict(&r->conditions, cache_manifest(result), now_ms,
+	    r->consumer->force, r->gateway->settings->max_age_floor_ms);
+	return STATUS_OK;
+}
+
+/* The fetch of a flight that this request leads. Between its lookup and its lead another flight may
+ * have ended: what that has made is taken for what this one would make, and no fetch is begun. */
+static bool
+lead(struct request *r, struct flight *flight, enum budget_class class)
+{
+	struct cache_result *made;
+	enum verdict verdict;
+	if (look(r, &made, &verdict) == STATUS_OK) {
+		if (verdict == VERDICT_FRESH)
+			flight_end(flight, STATUS_OK, 0, made);
+		cache_release(made);
+		if (verdict == VERDICT_FRESH)
+			return false;
+	}
+	fetch_start(r->gateway->fetcher, flight, class);
+	return true;
 }
 
 /* Begins a fetch that nobody waits for. */
@@ -307,24 +362,35 @@ static void
 refresh_behind(struct request *r)
 {
 	bool leader;
-	struct flight *flight = flight_join(r->gateway->flights, r->digest, r->canon.data, r->canon.len,
-	    r->consumer->name, &leader);
+	struct flight *flight = flight_join(r->gateway->flights, r->digest, r->canon.data,
+	    r->canon.len, r->consumer->name, &leader);
 	if (flight != NULL && leader)
-		fetch_start(r->gateway->fetcher, flight, BUDGET_BACKGROUND);
+		lead(r, flight, BUDGET_BACKGROUND);
 	flight_release(flight);
+}
+
+/* The upstream has told us to stay away for a while. */
+static bool
+wait_is_announced(const struct request *r)
+{
+	struct budget_view v;
+	for (int api = 0; api < API_COUNT; api++) {
+		budget_view(r->gateway->budget, (enum upstream_api)api, &v);
+		if (v.closed_for_ms > 0)
+			return true;
+	}
+	return false;
 }
 
 static enum step
 step_lookup(struct request *r)
 {
-	struct gateway *g = r->gateway;
 	if (r->walking)
 		return lookup_pinned(r);
-	enum status st = cache_lookup(g->cache, r->digest, r->canon.data, r->canon.len, r->now_ms, &r->result);
 	enum verdict verdict = VERDICT_NONE;
-	if (st == STATUS_OK)
-		verdict = conditions_verdict(&r->conditions, cache_manifest(r->result), r->now_ms,
-		    r->consumer->force, g->settings->max_age_floor_ms);
+	enum status st = look(r, &r->result, &verdict);
+	if (st != STATUS_OK && !is_gone(st))
+		return problem_later(r, st, 0); /* what a fetch brought could not be kept either */
 	switch (verdict) {
 	case VERDICT_FRESH:
 		r->served = SERVED_HIT;
@@ -339,6 +405,10 @@ step_lookup(struct request *r)
 		break;
 	case VERDICT_EXPIRED:
 		r->fwd = "stale";
+		if (wait_is_announced(r) && r->now_ms < cache_manifest(r->result)->keep_until_ms) {
+			r->served = SERVED_STALE;
+			return STEP_answer;
+		}
 		break;
 	case VERDICT_NONE:
 		r->fwd = "miss";
@@ -359,14 +429,16 @@ fetch_json(struct flight *flight, struct buf *b)
 	const char *text = flight_text(flight, &len);
 	flight_look(flight, &v);
 	int64_t ms = (v.ended_ms != 0 ? v.ended_ms : clock_mono_ms()) - v.begun_ms;
-	buf_printf(b, "{\"id\":\"%" PRIx64 "\",\"state\":\"%s\",\"query\":", v.id, flight_state_name(v.state));
+	buf_printf(b, "{\"id\":\"%" PRIx64 "\",\"state\":\"%s\",\"query\":", v.id,
+	    flight_state_name(v.state));
 	buf_json(b, text, len);
 	buf_printf(b,
-	    ",\"calls\":{\"done\":%" PRIu64 ",\"planned\":%" PRIu64 "},\"batches\":{\"seen\":%" PRIu64
-	    ",\"announced\":%" PRIu64 "},\"records\":%" PRIu64 ",\"bytes\":%" PRIu64
-	    ",\"seconds\":%" PRId64 ".%03d,\"estimateSeconds\":",
+	    ",\"calls\":{\"done\":%" PRIu64 ",\"planned\":%" PRIu64
+	    "},\"batches\":{\"seen\":%" PRIu64 ",\"announced\":%" PRIu64 "},\"records\":%" PRIu64
+	    ",\"bytes\":%" PRIu64 ",\"seconds\":%" PRId64 ".%03d,\"estimateSeconds\":",
 	    v.progress.calls_done, v.progress.calls_planned, v.progress.batches_seen,
-	    v.progress.batches_announced, v.progress.records, v.progress.bytes, ms / 1000, (int)(ms % 1000));
+	    v.progress.batches_announced, v.progress.records, v.progress.bytes, ms / 1000,
+	    (int)(ms % 1000));
 	uint64_t left = v.progress.calls_planned - v.progress.calls_done;
 	if (v.state == FLIGHT_FETCHING && v.progress.calls_done > 0)
 		buf_printf(b, "%" PRIu64, (uint64_t)ms * left / v.progress.calls_done / 1000);
@@ -374,9 +446,12 @@ fetch_json(struct flight *flight, struct buf *b)
 		buf_str_add(b, "null");
 	buf_str_add(b, ",\"result\":");
 	if (v.result != 0)
-		buf_printf(b, "\"%016" PRIx64 "\"}", v.result);
+		buf_printf(b, "\"%016" PRIx64 "\"", v.result);
 	else
-		buf_str_add(b, "null}");
+		buf_str_add(b, "null");
+	if (v.status != STATUS_OK)
+		buf_printf(b, ",\"problem\":\"/problems/%s\"", status_info(v.status)->slug);
+	buf_byte(b, '}');
 }
 
 #define ASK_AGAIN_MS 2000
@@ -392,6 +467,8 @@ accepted(struct request *r)
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
 	response_header(&r->response, "Retry-After", "%d", ASK_AGAIN_MS / 1000);
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
+	if (r->conditions.wait_ms < 0 && r->conditions.respond_async)
+		response_header(&r->response, "Preference-Applied", "respond-async");
 	fetch_json(r->flight, &r->response.body);
 	return STEP_respond;
 }
@@ -411,9 +488,11 @@ fetch_failed(struct request *r)
 	}
 	char extra[64];
 	if (m != NULL)
-		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64, (r->now_ms - m->fetched_at_ms) / 1000);
+		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64,
+		    (r->now_ms - m->fetched_at_ms) / 1000);
 	r->status = st;
-	response_problem(&r->response, st, r->id, NULL, NULL, v.retry_after_ms, m != NULL ? extra : NULL);
+	response_problem(
+	    &r->response, st, r->id, NULL, NULL, v.retry_after_ms, m != NULL ? extra : NULL);
 	return STEP_respond;
 }
 
@@ -436,11 +515,11 @@ step_follow(struct request *r)
 {
 	struct gateway *g = r->gateway;
 	bool leader;
-	r->flight = flight_join(g->flights, r->digest, r->canon.data, r->canon.len, r->consumer->name, &leader);
+	r->flight = flight_join(
+	    g->flights, r->digest, r->canon.data, r->canon.len, r->consumer->name, &leader);
 	if (r->flight == NULL)
 		return problem(r, STATUS_NO_MEMORY, NULL);
-	if (leader)
-		fetch_start(g->fetcher, r->flight, BUDGET_INTERACTIVE);
+	bool begun = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
 	if (!wait_for_flight(r))
 		return accepted(r);
 	struct cache_result *made = flight_result(r->flight);
@@ -448,7 +527,7 @@ step_follow(struct request *r)
 		return fetch_failed(r);
 	cache_release(r->result);
 	r->result = made;
-	r->served = leader ? SERVED_MISS : SERVED_COLLAPSED;
+	r->served = begun ? SERVED_MISS : leader ? SERVED_HIT : SERVED_COLLAPSED;
 	return STEP_answer;
 }
 
@@ -480,8 +559,8 @@ ready(struct request *r)
 	buf_printf(b, "{\"status\":\"%s\"", status);
 	/* the site says who may see more than that */
 	if (strcmp(param(r, "POSTUREGATE_INTERNAL"), "1") == 0)
-		buf_printf(b, ",\"checks\":{\"store\":\"%s\",\"credential\":\"%s\"}", store ? "ok" : "read-only",
-		    credentials[credential]);
+		buf_printf(b, ",\"checks\":{\"store\":\"%s\",\"credential\":\"%s\"}",
+		    store ? "ok" : "read-only", credentials[credential]);
 	buf_str_add(b, "}\n");
 }
 
@@ -498,7 +577,7 @@ answer_fetch(struct request *r)
 	bool own = strcmp(flight_consumer(r->flight), r->consumer->name) == 0;
 	if (!own && !r->consumer->all_policies &&
 	    (query_from_canon(&r->arena, text, len, &q) != STATUS_OK || q.policies.count == 0 ||
-	        !access_covers(r->consumer, &q.policies)))
+		!access_covers(r->consumer, &q.policies)))
 		return problem(r, STATUS_NOT_FOUND, NULL);
 	response_header(&r->response, "Content-Type", "application/json");
 	response_header(&r->response, "Cache-Control", "no-store");
@@ -541,10 +620,13 @@ cache_headers(struct request *r, const char *etag)
 	const struct cache_manifest *m = cache_manifest(r->result);
 	int64_t now = clock_wall_ms();
 	int64_t age = now > m->fetched_at_ms ? (now - m->fetched_at_ms) / 1000 : 0;
-	int64_t ttl = (m->fresh_until_ms - now) / 1000;
+	/* what is stale by a moment has a negative one already */
+	int64_t ttl = now < m->fresh_until_ms ? (m->fresh_until_ms - now) / 1000
+					      : -((now - m->fresh_until_ms) / 1000 + 1);
 	response_header(resp, "ETag", "%s", etag);
 	response_header(resp, "Age", "%" PRId64, age);
-	response_header(resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
+	response_header(
+	    resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
 	response_header(resp, "Vary", "Authorization, X-API-Key, Accept, Accept-Encoding");
 	switch (r->served) {
 	case SERVED_MISS:
@@ -586,19 +668,24 @@ write_page(struct request *r, struct page *p)
 			return answer_corrupt(r, st);
 		r->cursor = p->cursor;
 	}
+	/* what is not there has no validator that could match, not even "*" */
+	if (r->routed.route == ROUTE_POSTURE && p->cursor.total == 0)
+		return answer_corrupt(r, STATUS_NOT_FOUND);
 	make_etag(r, p->answer.hide, etag);
 	cache_headers(r, etag);
-	if (conditions_match(&r->conditions, etag)) {
+	/* of a POST a 304 would say nothing (RFC 9110 13.1.2) */
+	if (r->method != METHOD_POST && conditions_match(&r->conditions, etag)) {
 		r->response.http = 304;
 		return STEP_respond;
 	}
 	response_header(&r->response, "Content-Type", "application/json");
 	st = r->routed.route == ROUTE_POSTURE ? page_write_one(p, &r->response.body)
-	                                      : page_write(p, &r->response.body);
+					      : page_write(p, &r->response.body);
 	if (st != STATUS_OK)
 		return answer_corrupt(r, st);
 	if (p->next[0] != '\0')
-		response_header(&r->response, "Link", "</v1/postures?cursor=%s>; rel=\"next\"", p->next);
+		response_header(
+		    &r->response, "Link", "</v1/postures?cursor=%s>; rel=\"next\"", p->next);
 	return STEP_respond;
 }
 
@@ -608,20 +695,20 @@ answer_postures(struct request *r)
 	uint64_t hide = 0;
 	if (!r->consumer->evidence)
 		hide = UINT64_C(1) << normal_member_find("evidence", 8) |
-		    UINT64_C(1) << normal_member_find("causeOfFailure", 14);
+		       UINT64_C(1) << normal_member_find("causeOfFailure", 14);
 	struct page page = {
 	    .answer =
-	        {
-	            .cache = r->gateway->cache,
-	            .result = r->result,
-	            /* the result answers exactly this query: only the grant is left to look at, and
+		{
+		    .cache = r->gateway->cache,
+		    .result = r->result,
+		    /* the result answers exactly this query: only the grant is left to look at, and
 	             * only where the query does not name the policies */
-	            .filter.grant = r->consumer->all_policies || r->query.policies.count > 0
-	                ? NULL
-	                : &r->consumer->policies,
-	            .fields = r->query.fields,
-	            .hide = hide,
-	        },
+		    .filter.grant = r->consumer->all_policies || r->query.policies.count > 0
+					? NULL
+					: &r->consumer->policies,
+		    .fields = r->query.fields,
+		    .hide = hide,
+		},
 	    .cursor = r->cursor,
 	    .key = r->gateway->signing_key,
 	};
@@ -651,17 +738,22 @@ static void
 log_request(const struct request *r, enum status sent)
 {
 	static const char *const served[] = {"-", "hit", "stale", "miss", "collapsed"};
-	log_event(LOG_INFO, "request", "id=%s consumer=%s method=%s path=%s status=%d%s%s cache=%s bytes=%zu ms=%" PRId64 "%s",
-	    r->id, r->consumer != NULL ? r->consumer->name : "-", log_q(r->method_text, strlen(r->method_text)),
-	    log_q(r->uri, strcspn(r->uri, "?")), r->response.http, r->status != STATUS_OK ? " problem=" : "",
+	log_event(LOG_INFO, "request",
+	    "id=%s consumer=%s method=%s path=%s status=%d%s%s cache=%s bytes=%zu ms=%" PRId64 "%s",
+	    r->id, r->consumer != NULL ? r->consumer->name : "-",
+	    log_q(r->method_text, strlen(r->method_text)), log_q(r->uri, strcspn(r->uri, "?")),
+	    r->response.http, r->status != STATUS_OK ? " problem=" : "",
 	    r->status != STATUS_OK ? status_info(r->status)->name : "", served[r->served],
-	    r->response.body.len, clock_mono_ms() - r->begun_ms, sent == STATUS_OK ? "" : " client=gone");
+	    r->response.body.len, clock_mono_ms() - r->begun_ms,
+	    sent == STATUS_OK ? "" : " client=gone");
 }
 
 static enum step
 step_respond(struct request *r)
 {
 	struct buf head;
+	if (!response_good(&r->response))
+		problem(r, STATUS_INTERNAL, NULL);
 	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
 	response_head(&r->response, &head);
 	bool bare = r->method == METHOD_HEAD || r->response.http == 304;

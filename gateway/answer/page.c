@@ -21,8 +21,17 @@ add_date(struct buf *b, const char *name, int64_t wall_ms)
 	buf_printf(b, ",\"%s\":\"%s\"", name, text);
 }
 
+static void
+add_count(struct buf *b, const char *name, uint64_t count, bool hidden)
+{
+	if (hidden)
+		buf_printf(b, ",\"%s\":null", name);
+	else
+		buf_printf(b, ",\"%s\":%" PRIu64, name, count);
+}
+
 void
-page_result(const struct cache_manifest *m, struct buf *b)
+page_result(const struct cache_manifest *m, bool restricted, struct buf *b)
 {
 	char id[RESULT_TEXT_BYTES];
 	page_result_id(m->id, id);
@@ -31,17 +40,18 @@ page_result(const struct cache_manifest *m, struct buf *b)
 	add_date(b, "freshUntil", m->fresh_until_ms);
 	buf_str_add(b, ",\"upstreamVersion\":");
 	buf_json_str(b, m->version);
-	buf_printf(b,
-	    ",\"complete\":%s,\"batches\":%" PRIu32 ",\"calls\":%" PRIu32 ",\"hostsAsked\":%" PRIu64
-	    ",\"hostsSeen\":%" PRIu64,
-	    m->complete ? "true" : "false", m->batches, m->calls, m->hosts_asked, m->hosts_seen);
+	buf_printf(b, ",\"complete\":%s", m->complete ? "true" : "false");
+	add_count(b, "batches", m->batches, restricted);
+	add_count(b, "calls", m->calls, false);
+	add_count(b, "hostsAsked", m->hosts_asked, restricted);
+	add_count(b, "hostsSeen", m->hosts_seen, restricted);
 	if (m->host_error_count > 0) {
 		buf_str_add(b, ",\"hostErrors\":[");
 		for (size_t i = 0; i < m->host_error_count; i++)
 			buf_printf(b, "%s%" PRIu64, i > 0 ? "," : "", m->host_errors[i]);
 		buf_byte(b, ']');
 	}
-	if (m->missing_batch_count > 0) {
+	if (m->missing_batch_count > 0 && !restricted) {
 		buf_str_add(b, ",\"missingBatches\":[");
 		for (size_t i = 0; i < m->missing_batch_count; i++)
 			buf_printf(b, "%s%" PRIu32, i > 0 ? "," : "", m->missing_batches[i]);
@@ -56,8 +66,8 @@ page_write(struct page *p, struct buf *b)
 	struct answer_span span;
 	struct cursor next = p->cursor;
 	buf_str_add(b, "{\"data\":[");
-	enum status st = answer_take(&p->answer, p->cursor.position, p->cursor.limit, LIMIT_PAGE_BYTES,
-	    b, &span);
+	enum status st = answer_take(
+	    &p->answer, p->cursor.position, p->cursor.limit, LIMIT_PAGE_BYTES, b, &span);
 	if (st != STATUS_OK)
 		return st;
 	p->count = span.count;
@@ -67,12 +77,12 @@ page_write(struct page *p, struct buf *b)
 		next.position = span.next;
 		cursor_encode(&next, p->key, p->next);
 	}
-	buf_printf(b, "],\"page\":{\"limit\":%u,\"count\":%" PRIu64 ",\"total\":%" PRIu64, p->cursor.limit,
-	    p->count, p->total);
+	buf_printf(b, "],\"page\":{\"limit\":%u,\"count\":%" PRIu64 ",\"total\":%" PRIu64,
+	    p->cursor.limit, p->count, p->total);
 	if (!span.end)
 		buf_printf(b, ",\"next\":\"/v1/postures?cursor=%s\"", p->next);
 	buf_str_add(b, "},");
-	page_result(cache_manifest(p->answer.result), b);
+	page_result(cache_manifest(p->answer.result), p->answer.filter.grant != NULL, b);
 	buf_byte(b, '}');
 	return b->err;
 }
@@ -88,7 +98,7 @@ page_write_one(struct page *p, struct buf *b)
 	if (span.count == 0)
 		return STATUS_NOT_FOUND;
 	buf_byte(b, ',');
-	page_result(cache_manifest(p->answer.result), b);
+	page_result(cache_manifest(p->answer.result), p->answer.filter.grant != NULL, b);
 	buf_byte(b, '}');
 	return b->err;
 }

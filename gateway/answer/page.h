@@ -12,11 +12,11 @@
 struct page {
 	/* in */
 	struct answer answer;
-	struct cursor cursor;          /* where it begins, and what the next cursor carries on */
-	const uint8_t *key;            /* signs cursors */
+	struct cursor cursor; /* where it begins, and what the next cursor carries on */
+	const uint8_t *key;   /* signs cursors */
 	/* out */
 	uint64_t count, total;
-	char next[CURSOR_TEXT_BYTES];  /* "" on the last page */
+	char next[CURSOR_TEXT_BYTES]; /* "" on the last page */
 };
 
 /* cursor.total must be set (answer_count() on the first page). */
@@ -25,8 +25,9 @@ enum status page_write(struct page *p, struct buf *body) NODISCARD;
 /* {"data":{…},"result":{…}}. STATUS_NOT_FOUND if no record matches. */
 enum status page_write_one(struct page *p, struct buf *body) NODISCARD;
 
-/* "result" as every answer carries it. */
-void page_result(const struct cache_manifest *m, struct buf *body);
+/* "result" as every answer carries it. `restricted`: records are hidden from the caller, and so
+ * are the counts that would tell of them (null). */
+void page_result(const struct cache_manifest *m, bool restricted, struct buf *body);
 
 /* A result's id as it is shown. */
 #define RESULT_TEXT_BYTES 17

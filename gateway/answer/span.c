@@ -4,17 +4,25 @@
 #include "gateway/base/limits.h"
 #include "gateway/fetch/normalise.h"
 
-#define BLOCKS_PER_VIEW 64 /* a count gives its read transaction back after so many blocks of rows */
+#define BLOCKS_PER_VIEW                                                                            \
+	64 /* a count gives its read transaction back after so many blocks of rows */
 
 /* Walks the rows of a result, block by block. */
 struct walk {
 	const struct answer *a;
 	struct cache_view *view;
-	uint64_t at;      /* ordinal of rows[0] */
+	uint64_t at; /* ordinal of rows[0] */
 	const struct row *rows;
-	size_t count;     /* rows left in this block */
+	size_t count; /* rows left in this block */
 	struct cache_source source;
 };
+
+/* What the manifest promises must be there: its absence is not the end of the answer. */
+static enum status
+there(enum status st)
+{
+	return st == STATUS_NOT_FOUND ? STATUS_CORRUPT : st;
+}
 
 static enum status
 walk_load(struct walk *w)
@@ -24,7 +32,7 @@ walk_load(struct walk *w)
 	if (!cache_locate(w->a->result, w->at, &part, &at))
 		return STATUS_NOT_FOUND;
 	w->source = cache_source_part(w->a->result, part);
-	return cache_view_rows(w->view, &w->source, at, &w->rows, &w->count);
+	return there(cache_view_rows(w->view, &w->source, at, &w->rows, &w->count));
 }
 
 static void
@@ -77,21 +85,22 @@ append(const struct walk *w, size_t most, size_t most_bytes, struct buf *out, si
 	const char *bytes;
 	size_t len, covered;
 
-	enum status st = cache_view_bodies(w->view, &w->source, w->rows, whole ? most : 1, &bytes, &len,
-	    &covered);
+	enum status st = there(cache_view_bodies(
+	    w->view, &w->source, w->rows, whole ? most : 1, &bytes, &len, &covered));
 	if (st != STATUS_OK)
 		return st;
 	/* a slice that would pass the byte limit is taken record by record */
 	if (whole && covered > 1 && out->len + len > most_bytes) {
-		st = cache_view_bodies(w->view, &w->source, w->rows, 1, &bytes, &len, &covered);
+		st = there(
+		    cache_view_bodies(w->view, &w->source, w->rows, 1, &bytes, &len, &covered));
 		if (st != STATUS_OK)
 			return st;
 	}
 	if (whole)
 		buf_add(out, bytes, len);
 	else
-		st = normal_project(bytes, len, a->fields != 0 ? a->fields : UINT64_MAX, a->fields == 0,
-		    a->hide, out);
+		st = normal_project(bytes, len, a->fields != 0 ? a->fields : UINT64_MAX,
+		    a->fields == 0, a->hide, out);
 	*ret_covered = covered;
 	return st != STATUS_OK ? st : out->err;
 }
@@ -119,7 +128,8 @@ answer_take(const struct answer *a, uint64_t from, uint64_t most_records, size_t
 		size_t mark = out->len, covered;
 		if (span.count > 0)
 			buf_byte(out, ',');
-		st = append(&w, run_length(&w, most_records - span.count), begin + most_bytes, out, &covered);
+		st = append(&w, run_length(&w, most_records - span.count), begin + most_bytes, out,
+		    &covered);
 		if (st != STATUS_OK)
 			break;
 		if (span.count > 0 && out->len - begin > most_bytes) {

@@ -98,8 +98,8 @@ clock_http_text(int64_t wall_s, char text[CLOCK_HTTP_BYTES])
 {
 	/* not strftime: the names must not depend on the locale */
 	static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-	    "Sep", "Oct", "Nov", "Dec"};
+	static const char months[][4] = {
+	    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	struct tm tm = broken_down(wall_s);
 	memcpy(text, "Ddd, 00 Mmm 0000 00:00:00 GMT", CLOCK_HTTP_BYTES);
 	memcpy(text, days[tm.tm_wday], 3);
@@ -136,12 +136,12 @@ clock_parse(const char *text, size_t len, int64_t *ret_wall_s, bool *ret_date_on
 	if (!digits(text, 4, &year) || text[4] != '-' || !digits(text + 5, 2, &month) ||
 	    text[7] != '-' || !digits(text + 8, 2, &day))
 		return false;
-	if (len == 20 &&
-	    (text[10] != 'T' || !digits(text + 11, 2, &hour) || text[13] != ':' ||
-	        !digits(text + 14, 2, &minute) || text[16] != ':' || !digits(text + 17, 2, &second) ||
-	        text[19] != 'Z'))
+	if (len == 20 && (text[10] != 'T' || !digits(text + 11, 2, &hour) || text[13] != ':' ||
+			     !digits(text + 14, 2, &minute) || text[16] != ':' ||
+			     !digits(text + 17, 2, &second) || text[19] != 'Z'))
 		return false;
-	if (year < 1970 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59)
+	if (year < 1970 || month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 ||
+	    second > 59)
 		return false;
 	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 	if (day > month_days[month - 1] + (month == 2 && leap ? 1 : 0))

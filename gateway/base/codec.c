@@ -1,6 +1,6 @@
-/* The gzip framing (RFC 1952) is read here, byte by byte; a library only inflates the raw deflate
- * stream in between and sums it up. So the two libraries cannot differ in what they accept
- * around it: header fields, trailers, further members, padding.
+/* The gzip header (RFC 1952) and what may stand between and behind members is read here, byte by
+ * byte; the engine, one of two libraries, takes a deflate stream and the trailer behind it. So the
+ * two cannot differ in the fields and paddings that they accept.
  */
 #include "config.h"
 
@@ -21,13 +21,21 @@
 #include "gateway/base/codec.h"
 #include "gateway/base/limits.h"
 
-#define TRAILER_BYTES 8
-
 /* most bytes given to a library at once: both count in 32 bits */
 #define ENGINE_MOST ((size_t)1 << 30)
 
-/* --- the engine: one raw deflate stream */
+static uint32_t
+little_endian(const uint8_t *at, size_t count)
+{
+	uint32_t value = 0;
+	for (size_t i = count; i-- > 0;)
+		value = value << 8 | at[i];
+	return value;
+}
 
+/* --- the engine: one deflate stream and its trailer, both checked */
+
+/* ENGINE_MORE: it needs input, or room, or both. */
 enum engine_end { ENGINE_MORE, ENGINE_END, ENGINE_BAD };
 
 #ifdef HAVE_ISAL
@@ -36,11 +44,30 @@ struct engine {
 	struct inflate_state igzip;
 };
 
+#ifdef __x86_64__
+static __attribute__((target("avx"))) void
+clear_upper_halves(void)
+{
+	_mm256_zeroupper();
+}
+#endif
+
+/* libisal 2.30's CRC leaves the upper halves of the vector registers in use. As long as they are,
+ * every SSE instruction of everyone else on this thread waits for them: measured, splitting and
+ * normalising after an inflate ran at a third of their speed. */
+static void
+leave_isal(void)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx"))
+		clear_upper_halves();
+#endif
+}
+
 static bool
 engine_init(struct engine *e)
 {
 	isal_inflate_init(&e->igzip);
-	e->igzip.crc_flag = ISAL_DEFLATE;
 	return true;
 }
 
@@ -54,73 +81,55 @@ static void
 engine_reset(struct engine *e)
 {
 	isal_inflate_reset(&e->igzip);
+	e->igzip.crc_flag = ISAL_GZIP_NO_HDR_VER;
 }
 
 static enum engine_end
-engine_run(struct engine *e, const uint8_t *in, size_t *ret_taken, size_t in_len, uint8_t *out,
-    size_t room, size_t *ret_made)
+engine_run(struct engine *e, const uint8_t *in, size_t in_len, uint8_t *out, size_t room,
+    size_t *ret_taken, size_t *ret_made)
 {
 	struct inflate_state *z = &e->igzip;
+	size_t left;
+	int rc;
 
 	z->next_in = (uint8_t *)(uintptr_t)in; /* it is only read: the library lacks the const */
 	z->avail_in = (uint32_t)in_len;
 	z->next_out = out;
 	z->avail_out = (uint32_t)room;
-	int rc;
-	size_t left;
 	/* it may stop with both input and room left where its inner buffer wraps */
 	do {
 		left = (size_t)z->avail_in + z->avail_out;
 		rc = isal_inflate(z);
 	} while (rc == ISAL_DECOMP_OK && z->block_state != ISAL_BLOCK_FINISH && z->avail_out > 0 &&
 		 (size_t)z->avail_in + z->avail_out < left);
-	*ret_taken = in_len - z->avail_in;
-	*ret_made = room - z->avail_out;
+	leave_isal();
+	/* after an error its counts are off by the slack of its loops */
 	if (rc != ISAL_DECOMP_OK)
 		return ENGINE_BAD;
+	*ret_taken = in_len - z->avail_in;
+	*ret_made = room - z->avail_out;
 	return z->block_state == ISAL_BLOCK_FINISH ? ENGINE_END : ENGINE_MORE;
 }
-
-/* igzip reads ahead, up to 8 bytes beyond the end of the stream: gives back what was not its. */
-static size_t
-engine_unread(struct engine *e, uint8_t ret_bytes[TRAILER_BYTES])
-{
-	uint64_t bits = e->igzip.read_in;
-	int have = e->igzip.read_in_length;
-	assert(have >= 0 && have <= 64);
-	size_t count = (size_t)have / 8;
-	bits >>= have % 8; /* the end of the last byte of the stream */
-	for (size_t i = 0; i < count; i++)
-		ret_bytes[i] = (uint8_t)(bits >> (8 * i));
-	return count;
-}
-
-#ifdef __x86_64__
-/* libisal 2.30's CRC leaves the upper halves of the vector registers in use. As long as they are,
- * every SSE instruction of everyone else on this thread waits for them: measured, splitting and
- * normalising after an inflate ran at a quarter of their speed. */
-static __attribute__((target("avx"))) void
-leave_avx(void)
-{
-	_mm256_zeroupper();
-}
-#endif
 
 uint32_t
 codec_crc32(uint32_t crc, const void *bytes, size_t len)
 {
 	crc = crc32_gzip_refl(crc, bytes, len);
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx"))
-		leave_avx();
-#endif
+	leave_isal();
 	return crc;
 }
 
 #else /* zlib */
 
+#define TRAILER_BYTES 8
+
 struct engine {
 	z_stream zlib;
+	bool ended;      /* the deflate stream: its trailer follows */
+	uint32_t crc;    /* of its content */
+	uint32_t length; /* modulo 2^32 */
+	uint8_t trailer[TRAILER_BYTES];
+	size_t trailer_bytes; /* that are here */
 };
 
 static bool
@@ -139,33 +148,54 @@ static void
 engine_reset(struct engine *e)
 {
 	inflateReset(&e->zlib);
+	e->ended = false;
+	e->crc = 0;
+	e->length = 0;
+	e->trailer_bytes = 0;
 }
 
 static enum engine_end
-engine_run(struct engine *e, const uint8_t *in, size_t *ret_taken, size_t in_len, uint8_t *out,
-    size_t room, size_t *ret_made)
+check_trailer(struct engine *e)
 {
 	z_stream *z = &e->zlib;
+	while (z->avail_in > 0 && e->trailer_bytes < TRAILER_BYTES) {
+		e->trailer[e->trailer_bytes++] = *z->next_in++;
+		z->avail_in--;
+	}
+	if (e->trailer_bytes < TRAILER_BYTES)
+		return ENGINE_MORE;
+	return little_endian(e->trailer, 4) == e->crc &&
+		       little_endian(e->trailer + 4, 4) == e->length
+		   ? ENGINE_END
+		   : ENGINE_BAD;
+}
+
+static enum engine_end
+engine_run(struct engine *e, const uint8_t *in, size_t in_len, uint8_t *out, size_t room,
+    size_t *ret_taken, size_t *ret_made)
+{
+	z_stream *z = &e->zlib;
+	enum engine_end end = ENGINE_MORE;
 
 	z->next_in = in;
 	z->avail_in = (uInt)in_len;
 	z->next_out = out;
 	z->avail_out = (uInt)room;
-	int rc = inflate(z, Z_NO_FLUSH);
+	if (!e->ended) {
+		int rc = inflate(z, Z_NO_FLUSH);
+		/* Z_BUF_ERROR: nothing to do without more input or room */
+		if (rc != Z_OK && rc != Z_BUF_ERROR && rc != Z_STREAM_END)
+			return ENGINE_BAD;
+		e->ended = rc == Z_STREAM_END;
+	}
+	size_t made = room - z->avail_out;
+	e->crc = codec_crc32(e->crc, out, made);
+	e->length += (uint32_t)made;
+	if (e->ended)
+		end = check_trailer(e);
 	*ret_taken = in_len - z->avail_in;
-	*ret_made = room - z->avail_out;
-	if (rc == Z_STREAM_END)
-		return ENGINE_END;
-	/* Z_BUF_ERROR: nothing to do without more input or room */
-	return rc == Z_OK || rc == Z_BUF_ERROR ? ENGINE_MORE : ENGINE_BAD;
-}
-
-static size_t
-engine_unread(struct engine *e, uint8_t ret_bytes[TRAILER_BYTES])
-{
-	(void)e;
-	(void)ret_bytes;
-	return 0;
+	*ret_made = made;
+	return end;
 }
 
 uint32_t
@@ -188,8 +218,7 @@ enum place {
 	PLACE_NAME,    /* FNAME, to its NUL */
 	PLACE_COMMENT, /* FCOMMENT, to its NUL */
 	PLACE_HCRC,    /* FHCRC: two bytes */
-	PLACE_BODY,    /* the deflate stream */
-	PLACE_TRAILER, /* CRC-32 and length */
+	PLACE_BODY,    /* the deflate stream and its trailer */
 	PLACE_BETWEEN, /* behind a member */
 	PLACE_PADDING, /* zeros behind the last one */
 };
@@ -205,8 +234,7 @@ struct inflater {
 	size_t count;      /* how many of it are here */
 	uint8_t flags;
 	uint32_t extra_left;
-	uint32_t header_crc, crc;
-	uint32_t length; /* modulo 2^32, as ISIZE */
+	uint32_t header_crc;
 	size_t padding;
 	struct engine engine;
 };
@@ -234,15 +262,6 @@ inflater_free(struct inflater *inf)
 	free(inf);
 }
 
-static uint32_t
-little_endian(const uint8_t *at, size_t count)
-{
-	uint32_t value = 0;
-	for (size_t i = count; i-- > 0;)
-		value = value << 8 | at[i];
-	return value;
-}
-
 /* Collects a field of `want` bytes; true once it is whole. */
 static bool
 field(struct inflater *inf, uint8_t byte, size_t want)
@@ -259,8 +278,6 @@ begin_member(struct inflater *inf)
 {
 	inf->place = PLACE_FIXED;
 	inf->header_crc = 0;
-	inf->crc = 0;
-	inf->length = 0;
 }
 
 /* The header field that follows `done`, of those that the flags announce. */
@@ -324,17 +341,7 @@ header_byte(struct inflater *inf, uint8_t byte)
 	}
 }
 
-static bool
-trailer_byte(struct inflater *inf, uint8_t byte)
-{
-	if (!field(inf, byte, TRAILER_BYTES))
-		return true;
-	inf->place = PLACE_BETWEEN;
-	return little_endian(inf->bytes, 4) == inf->crc &&
-	       little_endian(inf->bytes + 4, 4) == inf->length;
-}
-
-/* A byte outside of the deflate stream; false if it cannot stand there. */
+/* A byte outside of a member's body; false if it cannot stand there. */
 static bool
 frame_byte(struct inflater *inf, uint8_t byte)
 {
@@ -350,39 +357,26 @@ frame_byte(struct inflater *inf, uint8_t byte)
 		return header_byte(inf, byte);
 	case PLACE_PADDING:
 		return byte == 0 && ++inf->padding <= LIMIT_INFLATE_PADDING_BYTES;
-	case PLACE_TRAILER:
-		return trailer_byte(inf, byte);
 	default:
 		return header_byte(inf, byte);
 	}
 }
 
-/* Inflates what there is; false if it is not deflate. */
+/* Inflates what there is; false if it is not deflate, or the trailer is wrong. */
 static bool
 body_bytes(struct inflater *inf, const uint8_t **in, size_t *in_len, uint8_t *out, size_t room,
     size_t *ret_made)
 {
-	size_t give = *in_len < ENGINE_MOST ? *in_len : ENGINE_MOST, taken, made;
+	size_t give = *in_len < ENGINE_MOST ? *in_len : ENGINE_MOST, taken = 0, made = 0;
 	if (room > ENGINE_MOST)
 		room = ENGINE_MOST;
-	enum engine_end end = engine_run(&inf->engine, *in, &taken, give, out, room, &made);
+	enum engine_end end = engine_run(&inf->engine, *in, give, out, room, &taken, &made);
 	*in += taken;
 	*in_len -= taken;
-	inf->crc = codec_crc32(inf->crc, out, made);
-	inf->length += (uint32_t)made;
 	*ret_made = made;
-	if (end == ENGINE_BAD)
-		return false;
-	if (end == ENGINE_MORE)
-		return true;
-
-	uint8_t unread[TRAILER_BYTES];
-	size_t count = engine_unread(&inf->engine, unread);
-	bool good = true;
-	inf->place = PLACE_TRAILER;
-	for (size_t i = 0; i < count && good; i++)
-		good = trailer_byte(inf, unread[i]);
-	return good;
+	if (end == ENGINE_END)
+		inf->place = PLACE_BETWEEN;
+	return end != ENGINE_BAD;
 }
 
 static size_t

@@ -18,8 +18,8 @@ crypto_sha256(const void *bytes, size_t len, uint8_t ret_digest[SHA256_BYTES])
 }
 
 void
-crypto_hmac(const uint8_t key[SHA256_BYTES], const void *bytes, size_t len,
-    uint8_t ret_mac[SHA256_BYTES])
+crypto_hmac(
+    const uint8_t key[SHA256_BYTES], const void *bytes, size_t len, uint8_t ret_mac[SHA256_BYTES])
 {
 	crypto_auth_hmacsha256(ret_mac, bytes, len, key);
 }
@@ -66,8 +66,8 @@ crypto_unhex(const char *text, size_t len, uint8_t *ret_bytes, size_t want)
 	size_t got;
 	const char *end;
 	return len == want * 2 &&
-	    sodium_hex2bin(ret_bytes, want, text, len, NULL, &got, &end) == 0 && got == want &&
-	    end == text + len;
+	       sodium_hex2bin(ret_bytes, want, text, len, NULL, &got, &end) == 0 && got == want &&
+	       end == text + len;
 }
 
 void
@@ -86,7 +86,7 @@ crypto_unbase64(const char *text, size_t len, uint8_t *ret_bytes, size_t want)
 		if ((unsigned char)text[i] > 0x7f)
 			return false;
 	return len + 1 == CRYPTO_BASE64_BYTES(want) &&
-	    sodium_base642bin(ret_bytes, want, text, len, NULL, &got, &end,
-	        sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 &&
-	    got == want && end == text + len;
+	       sodium_base642bin(ret_bytes, want, text, len, NULL, &got, &end,
+		   sodium_base64_VARIANT_URLSAFE_NO_PADDING) == 0 &&
+	       got == want && end == text + len;
 }

@@ -1,3 +1,4 @@
+/* clang-format off: a table */
 /* Every lock class, in the one legal order: a thread may only take a lock whose class stands
  * below all those that it holds. No lock is held across network, client write or sleep.
  *

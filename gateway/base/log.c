@@ -37,8 +37,8 @@ log_event(enum log_level level, const char *event, const char *fmt, ...)
 	char line[2048], when[CLOCK_TEXT_BYTES];
 	int64_t now = clock_wall_ms();
 	clock_text(now / 1000, when);
-	int n = snprintf(line, sizeof line, "%.19s.%03dZ %s %s ", when, (int)(now % 1000),
-	    names[level], event);
+	int n = snprintf(
+	    line, sizeof line, "%.19s.%03dZ %s %s ", when, (int)(now % 1000), names[level], event);
 	size_t len = (size_t)n;
 	va_list args;
 	va_start(args, fmt);

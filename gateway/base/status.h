@@ -19,8 +19,8 @@ enum status {
 enum retry { RETRY_NEVER, RETRY_AGAIN, RETRY_WAIT };
 
 struct status_info {
-	const char *name;  /* "UPSTREAM_SLOW": for logs */
-	int http;          /* status code of the answer */
+	const char *name; /* "UPSTREAM_SLOW": for logs */
+	int http;         /* status code of the answer */
 	enum retry retry;
 	const char *slug;  /* last part of the problem's type; "" if it never reaches a caller */
 	const char *title; /* one sentence without a full stop */

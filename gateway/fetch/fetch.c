@@ -44,7 +44,7 @@ struct call {
 	unsigned faults;  /* tries that ended in a passing fault */
 	bool token_refused;
 	bool queued;
-	uint64_t records, bytes; /* committed by the current attempt */
+	uint64_t records; /* committed by the current attempt */
 	struct cache_part_info info;
 };
 
@@ -73,6 +73,7 @@ struct fetch {
 	/* under the owner's lock */
 	enum status failed; /* the first failure */
 	int64_t retry_after_ms;
+	bool over;          /* its end is being told: nothing changes it any more */
 	size_t outstanding; /* calls queued or under way */
 	bool waiting;       /* for them: whoever ends the last one goes on with the steps */
 	uint32_t calls_made;
@@ -105,9 +106,9 @@ submit_locked(struct call *c, int64_t not_before_ms)
 	c->entry.deadline_ms = f->deadline_ms;
 	c->entry.class = f->class;
 	c->entry.consumer = flight_consumer(f->flight);
-	c->entry.api = c->kind == CALL_PULL ? API_POSTURE_INFO
-	    : c->kind == CALL_RESOLVE       ? API_HOSTIDS
-	                                    : API_POLICY_LIST;
+	c->entry.api = c->kind == CALL_PULL      ? API_POSTURE_INFO
+		       : c->kind == CALL_RESOLVE ? API_HOSTIDS
+						 : API_POLICY_LIST;
 	c->queued = true;
 	budget_submit(f->owner->o.budget, &c->entry);
 }
@@ -117,11 +118,13 @@ static void
 fail_locked(struct fetch *f, enum status st, int64_t retry_after_ms)
 {
 	lock_assert_held(&f->owner->lock);
-	if (f->failed != STATUS_OK)
+	if (f->failed != STATUS_OK || f->over)
 		return;
 	f->failed = st;
 	f->retry_after_ms = retry_after_ms;
 	atomic_store(&f->cancelled, true);
+	if (!f->waiting)
+		return; /* nothing is queued, and a step may just be making the list of calls */
 	for (size_t i = 0; i < f->call_count; i++) {
 		struct call *c = &f->calls[i];
 		if (c->queued && budget_withdraw(f->owner->o.budget, &c->entry)) {
@@ -131,15 +134,20 @@ fail_locked(struct fetch *f, enum status st, int64_t retry_after_ms)
 	}
 }
 
-static void
+/* False if the fetch was cancelled just now: nobody would take the calls back again. */
+static bool
 submit_all(struct fetch *f)
 {
 	lock_take(&f->owner->lock);
-	f->outstanding = f->call_count;
-	f->waiting = true;
-	for (size_t i = 0; i < f->call_count; i++)
-		submit_locked(&f->calls[i], 0);
+	bool good = f->failed == STATUS_OK;
+	if (good) {
+		f->outstanding = f->call_count;
+		f->waiting = true;
+		for (size_t i = 0; i < f->call_count; i++)
+			submit_locked(&f->calls[i], 0);
+	}
 	lock_drop(&f->owner->lock);
+	return good;
 }
 
 static int64_t
@@ -155,12 +163,12 @@ backoff_ms(const struct fetcher *o, unsigned faults)
 	return most > 0 ? (int64_t)(random % (uint64_t)most) + 1 : 0;
 }
 
-/* Whether this call may be tried once more after `st`, and from when. */
+/* Whether this call may be tried once more after `st`, and from when: not within wait_ms. */
 static bool
-may_retry_locked(struct call *c, enum status st, int64_t *ret_not_before_ms)
+may_retry_locked(struct call *c, enum status st, int64_t wait_ms, int64_t *ret_not_before_ms)
 {
-	int64_t now = clock_mono_ms();
-	if (c->fetch->failed != STATUS_OK)
+	int64_t now = clock_mono_ms(), pause_ms;
+	if (c->fetch->failed != STATUS_OK || now >= c->fetch->deadline_ms)
 		return false;
 	if (st == STATUS_UPSTREAM_TOKEN) {
 		/* a token may die at any moment: once, at once, with a new one */
@@ -171,10 +179,11 @@ may_retry_locked(struct call *c, enum status st, int64_t *ret_not_before_ms)
 	}
 	switch (status_info(st)->retry) {
 	case RETRY_WAIT:
-		*ret_not_before_ms = 0; /* the budget keeps the gate shut for as long as it must */
+		*ret_not_before_ms = now + wait_ms; /* the budget may shut the gate for longer */
 		return true;
 	case RETRY_AGAIN:
-		*ret_not_before_ms = now + backoff_ms(c->fetch->owner, ++c->faults);
+		pause_ms = backoff_ms(c->fetch->owner, ++c->faults);
+		*ret_not_before_ms = now + (pause_ms > wait_ms ? pause_ms : wait_ms);
 		return c->faults <= c->fetch->owner->o.retries;
 	default:
 		return false;
@@ -204,6 +213,21 @@ take_turn_locked(struct fetch *f)
 	return mine;
 }
 
+/* One call more is done. */
+static void
+call_progress_locked(const struct call *c)
+{
+	struct fetch *f = c->fetch;
+	lock_assert_held(&f->owner->lock);
+	if (c->kind != CALL_PULL)
+		return;
+	f->progress.calls_done++;
+	f->progress.bytes += c->info.body_bytes;
+	f->progress.batches_seen += f->got[c->index].batches_seen;
+	f->progress.batches_announced += f->got[c->index].batches_announced;
+	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
+}
+
 /* A call's try is over. After this only the one whose turn it is may touch the fetch. */
 static void
 call_ended(struct call *c, enum status st, int64_t wait_ms)
@@ -212,16 +236,17 @@ call_ended(struct call *c, enum status st, int64_t wait_ms)
 	struct fetcher *o = f->owner;
 	int64_t not_before_ms;
 	lock_take(&o->lock);
-	bool again = st != STATUS_OK && may_retry_locked(c, st, &not_before_ms);
+	bool again = st != STATUS_OK && may_retry_locked(c, st, wait_ms, &not_before_ms);
 	log_call_locked(c, st, again);
 	if (again) {
 		c->attempt++;
 		submit_locked(c, not_before_ms);
 	} else {
 		if (st == STATUS_OK)
-			f->progress.calls_done += c->kind == CALL_PULL;
+			call_progress_locked(c);
 		else
-			fail_locked(f, st == STATUS_UPSTREAM_TOKEN ? STATUS_UPSTREAM_AUTH : st, wait_ms);
+			fail_locked(
+			    f, st == STATUS_UPSTREAM_TOKEN ? STATUS_UPSTREAM_AUTH : st, wait_ms);
 		f->outstanding--;
 	}
 	bool turn = take_turn_locked(f);
@@ -308,12 +333,14 @@ call_resolve(struct call *c, struct transport *t, const char *token, struct tran
 
 /* By posture no resolution tells the subscription; the policy list does. */
 static enum status
-call_policy_list(struct call *c, struct transport *t, const char *token, struct transport_head *head)
+call_policy_list(
+    struct call *c, struct transport *t, const char *token, struct transport_head *head)
 {
 	struct fetch *f = c->fetch;
 	struct buf text;
 	buf_init(&text, 32 * MIB);
-	struct transport_request req = {.method = "GET", .path = f->dialect->policy_list_path, .token = token};
+	struct transport_request req = {
+	    .method = "GET", .path = f->dialect->policy_list_path, .token = token};
 	enum status st = pull_text(t, &req, &f->cancelled, on_head, c, &text, head);
 	if (st == STATUS_OK)
 		st = plan_read_subscription(text.data, text.len, &f->subscription);
@@ -372,8 +399,8 @@ call_pull(struct call *c, struct transport *t, const char *token, struct transpo
 static void
 call_run(struct call *c, struct transport *t)
 {
-	static enum status (*const kinds[])(struct call *, struct transport *, const char *,
-	    struct transport_head *) = {
+	static enum status (*const kinds[])(
+	    struct call *, struct transport *, const char *, struct transport_head *) = {
 	    [CALL_POLICY_LIST] = call_policy_list,
 	    [CALL_RESOLVE] = call_resolve,
 	    [CALL_PULL] = call_pull,
@@ -387,19 +414,23 @@ call_run(struct call *c, struct transport *t)
 	enum status st = credential_token(o->credential, t, &f->cancelled, &token, &generation);
 	if (st != STATUS_OK) {
 		budget_done(o->budget, &c->entry, false, NULL);
-		call_ended(c, st, 0);
+		call_ended(c, st, credential_wait_ms(o->credential));
 		return;
 	}
 	lock_take(&f->owner->lock);
 	f->calls_made++;
-	c->records = c->bytes = 0;
+	f->progress.records -= c->records; /* the failed attempt's do not count */
+	c->records = 0;
 	lock_drop(&f->owner->lock);
 
 	head.wait_ms = -1;
+	head.http = 0;
 	st = kinds[c->kind](c, t, token, &head);
 	credential_token_free(token);
 	if (st == STATUS_UPSTREAM_TOKEN)
 		credential_refused(o->credential, generation);
+	else if (head.http == 200)
+		credential_worked(o->credential, generation);
 	budget_done(o->budget, &c->entry, st == STATUS_UPSTREAM_LIMIT, &head);
 	call_ended(c, st, head.wait_ms > 0 ? head.wait_ms : 0);
 }
@@ -439,10 +470,9 @@ on_committed(void *ctx, uint32_t call, uint32_t attempt, uint64_t records)
 	lock_take(&f->owner->lock);
 	f->progress.records += records - c->records;
 	c->records = records;
-	struct flight_progress p = f->progress;
+	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
 	lock_drop(&f->owner->lock);
 	flight_committed(f->flight, call, attempt, records);
-	flight_progress(f->flight, FLIGHT_FETCHING, &p);
 }
 
 static enum status
@@ -507,10 +537,13 @@ check_resolved(struct fetch *f)
 		return STATUS_NO_MEMORY;
 	struct id_set answered = {0};
 	enum status st = STATUS_OK;
-	for (size_t i = 0; i < f->resolved_count && st == STATUS_OK; i++)
-		if (!f->resolved[i].error)
-			st = id_set_add(&answered, f->resolved[i].policy);
-	size_t good = answered.count;
+	size_t good = 0;
+	for (size_t i = 0; i < f->resolved_count && st == STATUS_OK; i++) {
+		if (f->resolved[i].error)
+			continue;
+		st = id_set_add(&answered, f->resolved[i].policy);
+		good++;
+	}
 	id_set_settle(&answered);
 	if (st == STATUS_OK && answered.count != good)
 		st = STATUS_UPSTREAM_BAD_DATA; /* one policy twice: which one holds? */
@@ -568,7 +601,8 @@ plan_by_host(struct fetch *f)
 			size_t left = r->host_count - from;
 			struct call *c = &f->calls[at];
 			c->policy = r->policy;
-			c->subscription = f->query.subscription != 0 ? f->query.subscription : r->subscription;
+			c->subscription =
+			    f->query.subscription != 0 ? f->query.subscription : r->subscription;
 			c->ids = r->hosts + from;
 			c->id_count = left < per_call ? left : per_call;
 		}
@@ -612,7 +646,8 @@ step_plan(struct fetch *f)
 	} else {
 		st = check_resolved(f);
 		if (st == STATUS_OK && f->resolved_count > 0)
-			qsort(f->resolved, f->resolved_count, sizeof *f->resolved, compare_resolved);
+			qsort(
+			    f->resolved, f->resolved_count, sizeof *f->resolved, compare_resolved);
 		for (size_t i = 0; i < f->resolved_count; i++)
 			keep_wanted(&f->query.hosts, &f->resolved[i]);
 		if (st == STATUS_OK)
@@ -648,8 +683,9 @@ static bool
 is_unfiltered(const struct query *q)
 {
 	return q->status == 0 && q->previous_status == 0 && q->criticality == 0 &&
-	    q->evaluated_since == DATE_NONE && q->scanned_since == DATE_NONE &&
-	    q->scanned_from == DATE_NONE && q->scanned_to == DATE_NONE && q->changed_since == DATE_NONE;
+	       q->evaluated_since == DATE_NONE && q->scanned_since == DATE_NONE &&
+	       q->scanned_from == DATE_NONE && q->scanned_to == DATE_NONE &&
+	       q->changed_since == DATE_NONE;
 }
 
 static enum status
@@ -665,6 +701,8 @@ step_seal(struct fetch *f)
 	    .digest = flight_digest(f->flight),
 	    .version = f->dialect->version,
 	    .fetched_at_ms = f->fetched_at_ms,
+	    .freshness = o->freshness,
+	    .freshness_ctx = o->freshness_ctx,
 	    .calls = f->calls_made,
 	    .unfiltered = is_unfiltered(&f->query),
 	    .policies = f->query.policies.ids,
@@ -679,14 +717,12 @@ step_seal(struct fetch *f)
 	};
 	f->sealed = true;
 	f->seal.text = flight_text(f->flight, &f->seal.text_len);
-	f->seal.freshness = o->freshness(o->freshness_ctx, f->seal.policies, f->seal.policy_count);
 	return seal_make(&f->seal);
 }
 
 static enum status
 step_publish(struct fetch *f)
 {
-	f->progress.batches_seen = f->progress.batches_announced = f->seal.manifest.batches;
 	enum status st =
 	    cache_stage_publish(f->stage, &f->seal.manifest, clock_wall_ms(), &f->result);
 	if (st == STATUS_OK)
@@ -721,12 +757,15 @@ fetch_wake(struct fetch *f)
 {
 	struct fetcher *o = f->owner;
 	struct flight_view v;
+	lock_take(&o->lock);
+	f->over = true;
+	lock_drop(&o->lock);
 	flight_look(f->flight, &v);
 	log_event(f->failed == STATUS_OK ? LOG_INFO : LOG_WARNING, "fetch",
-	    "fetch=%llx status=%s calls=%u records=%llu hosts=%zu ms=%lld", (unsigned long long)v.id,
-	    status_info(f->failed)->name, f->calls_made,
-	    (unsigned long long)(f->result != NULL ? cache_manifest(f->result)->records : 0), f->host_count,
-	    (long long)(clock_mono_ms() - v.begun_ms));
+	    "fetch=%llx status=%s calls=%u records=%llu hosts=%zu ms=%lld",
+	    (unsigned long long)v.id, status_info(f->failed)->name, f->calls_made,
+	    (unsigned long long)(f->result != NULL ? cache_manifest(f->result)->records : 0),
+	    f->host_count, (long long)(clock_mono_ms() - v.begun_ms));
 	flight_progress(f->flight, v.state, &f->progress);
 	flight_end(f->flight, f->failed, f->retry_after_ms, f->result);
 
@@ -772,10 +811,8 @@ fetch_go_on(struct fetch *f)
 	while (!has_failed(f, STATUS_OK) && f->step < (int)ARRAY_LEN(steps)) {
 		int step = f->step++;
 		enum status st = steps[step].run(f);
-		if (!has_failed(f, st) && steps[step].calls && f->call_count > 0) {
-			submit_all(f);
-			return;
-		}
+		if (!has_failed(f, st) && steps[step].calls && f->call_count > 0 && submit_all(f))
+			return; /* another thread may have ended it by now */
 	}
 	fetch_wake(f);
 }
@@ -791,7 +828,8 @@ prepare(struct fetch *f)
 	const char *text = flight_text(f->flight, &len);
 	enum status st = query_from_canon(&f->arena, text, len, &f->query);
 	if (st == STATUS_OK)
-		st = versions_choose(&o->versions, plan_needs(&f->query), clock_wall_ms() / 1000, &f->dialect);
+		st = versions_choose(
+		    &o->versions, plan_needs(&f->query), clock_wall_ms() / 1000, &f->dialect);
 	return st;
 }
 
@@ -824,7 +862,7 @@ fetch_cancel(struct fetcher *o, struct flight *flight)
 	struct fetch *f = o->list;
 	while (f != NULL && f->flight != flight)
 		f = f->next;
-	bool found = f != NULL, turn = false;
+	bool found = f != NULL && !f->over, turn = false;
 	if (found) {
 		fail_locked(f, STATUS_CANCELLED, 0);
 		turn = take_turn_locked(f);
@@ -865,7 +903,7 @@ stop_one(struct fetcher *o)
 	bool found = false;
 	lock_take(&o->lock);
 	for (struct fetch *f = o->list; f != NULL && !found; f = f->next) {
-		if (f->failed != STATUS_OK)
+		if (f->failed != STATUS_OK || f->over)
 			continue;
 		found = true;
 		fail_locked(f, STATUS_STOPPING, 0);

@@ -28,11 +28,11 @@ struct fetcher_options {
 	struct transport_options transport;
 	struct versions versions;
 	unsigned threads;
-	uint64_t subscription;     /* 0: what the host resolution answers */
+	uint64_t subscription; /* 0: what the host resolution answers */
 	uint64_t hosts_per_call;
-	uint64_t retries;          /* of one call after passing faults */
-	int64_t retry_delay_ms;    /* first pause; doubles up to 30 s, with full jitter */
-	int64_t deadline_ms;       /* of a whole fetch, from its start */
+	uint64_t retries;       /* of one call after passing faults */
+	int64_t retry_delay_ms; /* first pause; doubles up to 30 s, with full jitter */
+	int64_t deadline_ms;    /* of a whole fetch, from its start */
 	/* How long a result about these policies is fresh, stale, kept. */
 	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
 	void *freshness_ctx;

@@ -14,6 +14,7 @@ struct flight {
 	struct flights *owner;
 	struct flight *next; /* in the table's list */
 	unsigned refs;       /* under the lock; the table holds one */
+	bool listed;         /* in the table */
 	pthread_cond_t changed;
 	uint8_t digest[SHA256_BYTES];
 	char *text;
@@ -25,13 +26,14 @@ struct flight {
 	struct flight_mark {
 		uint32_t attempt;
 		uint64_t records;
-	} *marks;
+	} * marks;
 	size_t mark_count;
 };
 
 struct flights {
 	struct lock lock;
-	struct flight *list; /* newest first, under way and lately ended: never more than a few hundred */
+	struct flight
+	    *list; /* newest first, under way and lately ended: never more than a few hundred */
 	size_t ended;
 	uint64_t next_id;
 	bool stopped;
@@ -40,8 +42,8 @@ struct flights {
 const char *
 flight_state_name(enum flight_state state)
 {
-	static const char *const names[] = {"queued", "resolving", "fetching", "complete", "failed",
-	    "cancelled"};
+	static const char *const names[] = {
+	    "queued", "resolving", "fetching", "complete", "failed", "cancelled"};
 	return names[state];
 }
 
@@ -98,7 +100,15 @@ flight_release(struct flight *f)
 	struct flights *fs = f->owner;
 	lock_take(&fs->lock);
 	bool last = unref_locked(f);
+	struct cache_result *unused = NULL;
+	if (f->listed && f->refs == 1) {
+		/* nobody joins what has ended: kept for its figures, it must not keep its result from
+		 * being evicted. While it runs it has none. */
+		unused = f->result;
+		f->result = NULL;
+	}
 	lock_drop(&fs->lock);
+	cache_release(unused);
 	if (last)
 		flight_destroy(f);
 }
@@ -132,6 +142,7 @@ forget_one_locked(struct flights *fs, int64_t now_ms)
 		return NULL;
 	struct flight *f = *oldest;
 	*oldest = f->next;
+	f->listed = false;
 	fs->ended--;
 	return f;
 }
@@ -176,8 +187,8 @@ flight_create(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char
 }
 
 static struct flight *
-find_running_locked(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
-    size_t text_len)
+find_running_locked(
+    struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text, size_t text_len)
 {
 	for (struct flight *f = fs->list; f != NULL; f = f->next)
 		if (!ended(f) && memcmp(f->digest, digest, SHA256_BYTES) == 0 &&
@@ -212,6 +223,7 @@ flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *
 	} else {
 		made->view.id = fs->next_id++;
 		made->next = fs->list;
+		made->listed = true;
 		fs->list = made;
 	}
 	lock_drop(&fs->lock);
@@ -269,15 +281,16 @@ flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t rec
 }
 
 void
-flight_end(struct flight *f, enum status status, int64_t retry_after_ms, struct cache_result *result)
+flight_end(
+    struct flight *f, enum status status, int64_t retry_after_ms, struct cache_result *result)
 {
 	struct flights *fs = f->owner;
 	if (status == STATUS_OK)
 		cache_ref(result);
 	lock_take(&fs->lock);
-	f->view.state = status == STATUS_OK    ? FLIGHT_COMPLETE
-	    : status == STATUS_CANCELLED       ? FLIGHT_CANCELLED
-	                                       : FLIGHT_FAILED;
+	f->view.state = status == STATUS_OK          ? FLIGHT_COMPLETE
+			: status == STATUS_CANCELLED ? FLIGHT_CANCELLED
+						     : FLIGHT_FAILED;
 	f->view.status = status;
 	f->view.retry_after_ms = retry_after_ms;
 	f->view.ended_ms = clock_mono_ms();
@@ -310,6 +323,19 @@ flight_look(struct flight *f, struct flight_view *ret)
 	lock_take(&f->owner->lock);
 	*ret = f->view;
 	lock_drop(&f->owner->lock);
+}
+
+bool
+flight_watermark(struct flight *f, uint32_t call, uint32_t *ret_attempt, uint64_t *ret_records)
+{
+	lock_take(&f->owner->lock);
+	bool any = call < f->mark_count && f->marks[call].records > 0;
+	if (any) {
+		*ret_attempt = f->marks[call].attempt;
+		*ret_records = f->marks[call].records;
+	}
+	lock_drop(&f->owner->lock);
+	return any;
 }
 
 const char *

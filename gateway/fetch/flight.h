@@ -74,19 +74,24 @@ void flight_progress(struct flight *f, enum flight_state state, const struct fli
 /* Up to `records` of (call, attempt) can be read from the stage. */
 void flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records);
 /* Ends it and wakes everyone. Takes a reference to the result if status is STATUS_OK. */
-void flight_end(struct flight *f, enum status status, int64_t retry_after_ms,
-    struct cache_result *result);
+void flight_end(
+    struct flight *f, enum status status, int64_t retry_after_ms, struct cache_result *result);
 
 /* --- the requests' side */
 
 /* Until it has ended or the time is reached (monotonic). True once it has ended. */
 bool flight_wait(struct flight *f, int64_t until_ms);
 void flight_look(struct flight *f, struct flight_view *ret);
+/* The watermark: how many records of the call can be read, and of which attempt. A smaller attempt
+ * seen before counts no longer. False if nothing of the call is committed yet. */
+bool flight_watermark(
+    struct flight *f, uint32_t call, uint32_t *ret_attempt, uint64_t *ret_records);
 /* Who began it, and what is fetched. Borrowed while the flight is held. */
 const char *flight_consumer(const struct flight *f);
 const uint8_t *flight_digest(const struct flight *f);
 const char *flight_text(const struct flight *f, size_t *ret_len);
-/* The result, with a reference of the caller's own; NULL unless it ended well. */
+/* The result, with a reference of the caller's own; NULL unless it ended well while the caller held
+ * it: once nobody does, the flight lets go of it. */
 struct cache_result *flight_result(struct flight *f);
 
 /* From now on waiting ends at once for everyone (stopping). */

@@ -26,7 +26,7 @@
 
 /* The normalised members in their order, e.g. for `fields`. The index is the member's number for
  * ever in cursors: new ones go to the end of the numbering, whatever their place in the order. */
-size_t normal_member_count(void);            /* at most 60 */
+size_t normal_member_count(void);             /* at most 60 */
 const char *normal_member_name(size_t index); /* NULL beyond the end */
 /* The number of the member with this name, or -1. */
 int normal_member_find(const char *name, size_t len);

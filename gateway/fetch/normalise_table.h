@@ -69,16 +69,16 @@ KEPT(45, cloudResourceId, CLOUD_RESOURCE_ID, "cloudResourceId", NULL, NONE)
  */
 #if defined FIX
 FIX(NONE, keep, never)
-FIX(ID, id_bare, quote)            /* "12"     -> 12        1 to 2^63-1, no leading zero */
-FIX(ID_OR_ZERO, number_bare, quote) /* "0"     -> 0         the same and zero */
-FIX(GRADE, grade_bare, quote)      /* "5"      -> 5         0 to 5 */
-FIX(TEXT, integer_quoted, unquote) /* 12       -> "12" */
-FIX(DATE, empty_null, null_empty)  /* ""       -> null */
-FIX(STATUS, status, status_back)   /* "passed" -> "Passed"; "Passed*" -> "Passed" and true */
-FIX(EXCEPTION, exception, never)   /*                       that true; else false */
+FIX(ID, id_bare, quote)              /* "12"     -> 12        1 to 2^63-1, no leading zero */
+FIX(ID_OR_ZERO, number_bare, quote)  /* "0"     -> 0         the same and zero */
+FIX(GRADE, grade_bare, quote)        /* "5"      -> 5         0 to 5 */
+FIX(TEXT, integer_quoted, unquote)   /* 12       -> "12" */
+FIX(DATE, empty_null, null_empty)    /* ""       -> null */
+FIX(STATUS, status, status_back)     /* "passed" -> "Passed"; "Passed*" -> "Passed" and true */
+FIX(EXCEPTION, exception, never)     /*                       that true; else false */
 FIX(CLOUD, cloud_object, cloud_text) /* "{'Zone':'null'}" -> {"zone":null} */
-FIX(COUNT, count, count_back)      /* 12       -> */
-FIX(SIZE, size, size_back)         /* "97.52"  -> */
+FIX(COUNT, count, count_back)        /* 12       -> */
+FIX(SIZE, size, size_back)           /* "97.52"  -> */
 #endif
 
 /*     LABEL(in the older text of cloudResourceMetadata, in 5.0's object)

@@ -119,8 +119,8 @@ plan_posture_path(const struct dialect *d, const struct query *q, struct buf *pa
 }
 
 void
-plan_hosts_body(uint64_t policy, uint64_t subscription, const uint64_t *hosts, size_t count,
-    struct buf *body)
+plan_hosts_body(
+    uint64_t policy, uint64_t subscription, const uint64_t *hosts, size_t count, struct buf *body)
 {
 	buf_str_add(body, "[{\"policyId\":\"");
 	buf_u64(body, policy);
@@ -136,7 +136,8 @@ plan_hosts_body(uint64_t policy, uint64_t subscription, const uint64_t *hosts, s
 }
 
 void
-plan_postures_body(uint64_t subscription, const struct id_range *ranges, size_t count, struct buf *body)
+plan_postures_body(
+    uint64_t subscription, const struct id_range *ranges, size_t count, struct buf *body)
 {
 	buf_str_add(body, "[{\"subscriptionId\":\"");
 	buf_u64(body, subscription);
@@ -248,7 +249,8 @@ plan_read_resolved(const struct split_record *rec, struct plan_resolved *ret)
 		}
 	}
 	/* whose hosts these are and to whom they belong must be said, but beside an error */
-	if (st == STATUS_OK && (r.policy == 0 || (!r.error && (!hosts_given || r.subscription == 0))))
+	if (st == STATUS_OK &&
+	    (r.policy == 0 || (!r.error && (!hosts_given || r.subscription == 0))))
 		st = STATUS_UPSTREAM_MALFORMED;
 	if (st != STATUS_OK) {
 		free(r.hosts);

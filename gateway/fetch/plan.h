@@ -18,7 +18,8 @@
 unsigned plan_needs(const struct query *q);
 
 /* "/pcrs/5.0/posture/hostids?policyId=1,2" for these policies. */
-void plan_resolve_path(const struct dialect *d, const uint64_t *policies, size_t count, struct buf *path);
+void plan_resolve_path(
+    const struct dialect *d, const uint64_t *policies, size_t count, struct buf *path);
 /* Most policies in one hostids call: the version's own limit, and a URL of some 4 KB. */
 size_t plan_resolve_chunk(const struct dialect *d);
 
@@ -27,11 +28,11 @@ size_t plan_resolve_chunk(const struct dialect *d);
 void plan_posture_path(const struct dialect *d, const struct query *q, struct buf *path);
 /* [{"policyId":"1","subscriptionId":"2","hostIds":["3","4"]}]: IDs are strings here, as the
  * vendor's resolution gives them. */
-void plan_hosts_body(uint64_t policy, uint64_t subscription, const uint64_t *hosts, size_t count,
-    struct buf *body);
+void plan_hosts_body(
+    uint64_t policy, uint64_t subscription, const uint64_t *hosts, size_t count, struct buf *body);
 /* [{"subscriptionId":"2","postureId":"1,5-9"}] */
-void plan_postures_body(uint64_t subscription, const struct id_range *ranges, size_t count,
-    struct buf *body);
+void plan_postures_body(
+    uint64_t subscription, const struct id_range *ranges, size_t count, struct buf *body);
 
 /* --- an element of a host resolution's answer */
 
@@ -39,7 +40,7 @@ struct plan_resolved {
 	uint64_t policy, subscription;
 	uint64_t *hosts; /* as they came, duplicates included; free() it */
 	size_t host_count;
-	bool error;      /* the element carried an in-band error */
+	bool error; /* the element carried an in-band error */
 };
 
 /* STATUS_OK, STATUS_UPSTREAM_MALFORMED (no such element), STATUS_NO_MEMORY. IDs are taken quoted

@@ -98,7 +98,8 @@ text_body(void *ctx, const void *bytes, size_t len)
 	do {
 		char *at = buf_room(s->text, room);
 		if (at == NULL)
-			return s->text->err == STATUS_OVERFLOW ? STATUS_UPSTREAM_TOO_LARGE : s->text->err;
+			return s->text->err == STATUS_OVERFLOW ? STATUS_UPSTREAM_TOO_LARGE
+							       : s->text->err;
 		enum status st = inflater_step(s->inflater, &in, &len, (uint8_t *)at, room, &made);
 		if (st != STATUS_OK)
 			return st;
@@ -199,7 +200,8 @@ void
 pull_store_init(struct pull_store *s, struct cache_part *part, const struct pull_asked *asked,
     struct pull_got *got)
 {
-	*s = (struct pull_store){.part = part, .asked = asked, .got = got, .committed_ms = clock_mono_ms()};
+	*s = (struct pull_store){
+	    .part = part, .asked = asked, .got = got, .committed_ms = clock_mono_ms()};
 	/* normalising adds names and nulls: a kilobyte at most */
 	buf_init(&s->body, LIMIT_RECORD_BYTES + 64 * KIB);
 	buf_init(&s->memo, 64 * KIB);
@@ -234,7 +236,8 @@ pull_store_record(void *store, const struct split_record *rec)
 	if (st == STATUS_OK && row.policy != 0)
 		st = id_set_add(&s->got->policies, row.policy);
 	if (st == STATUS_OK)
-		st = cache_part_add(s->part, &row, s->body.data, s->body.len, s->memo.data, s->memo.len);
+		st = cache_part_add(
+		    s->part, &row, s->body.data, s->body.len, s->memo.data, s->memo.len);
 	return st;
 }
 

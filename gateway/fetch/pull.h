@@ -30,8 +30,8 @@ enum status pull_text(struct transport *t, const struct transport_request *req,
 
 /* What a call of postureInfo was asked for: a record of anything else is a wrong answer. */
 struct pull_asked {
-	uint64_t policy;            /* 0: by posture */
-	const uint64_t *hosts;      /* ascending */
+	uint64_t policy;       /* 0: by posture */
+	const uint64_t *hosts; /* ascending */
 	size_t host_count;
 	const struct id_range *ranges;
 	size_t range_count;

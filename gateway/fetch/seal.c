@@ -26,7 +26,8 @@ find_missing(struct seal *s, const struct pull_got *got)
 	for (uint32_t n = 1; n <= got->batches_announced && s->missing_count < MISSING_MOST; n++) {
 		if (n / 8 < got->batch_bytes && (got->batches[n / 8] & (1u << (n % 8))))
 			continue;
-		if (s->missing == NULL && (s->missing = calloc(MISSING_MOST, sizeof *s->missing)) == NULL)
+		if (s->missing == NULL &&
+		    (s->missing = calloc(MISSING_MOST, sizeof *s->missing)) == NULL)
 			return STATUS_NO_MEMORY;
 		s->missing[s->missing_count++] = n;
 	}
@@ -78,9 +79,12 @@ seal_make(struct seal *s)
 	settle_missing(s);
 
 	bool complete = s->host_error_count == 0;
-	const struct seal_freshness *fresh = &s->freshness;
-	int64_t fresh_for = complete || fresh->fresh_for_ms < INCOMPLETE_FRESH_MS ? fresh->fresh_for_ms
-	                                                                          : INCOMPLETE_FRESH_MS;
+	/* of the policies seen too: a query by posture names none */
+	struct seal_freshness fresh =
+	    s->freshness(s->freshness_ctx, s->policies_seen.ids, s->policies_seen.count);
+	int64_t fresh_for = complete || fresh.fresh_for_ms < INCOMPLETE_FRESH_MS
+				? fresh.fresh_for_ms
+				: INCOMPLETE_FRESH_MS;
 	struct cache_manifest *m = &s->manifest;
 	*m = (struct cache_manifest){
 	    .text = s->text,
@@ -103,8 +107,8 @@ seal_make(struct seal *s)
 	    .parts = s->parts,
 	    .part_count = s->part_count,
 	};
-	m->stale_until_ms = m->fresh_until_ms + fresh->stale_for_ms;
-	m->keep_until_ms = m->stale_until_ms + fresh->keep_for_ms;
+	m->stale_until_ms = m->fresh_until_ms + fresh.stale_for_ms;
+	m->keep_until_ms = m->stale_until_ms + fresh.keep_for_ms;
 	memcpy(m->digest, s->digest, SHA256_BYTES);
 	snprintf(m->version, sizeof m->version, "%s", s->version);
 	return STATUS_OK;

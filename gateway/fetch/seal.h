@@ -18,17 +18,18 @@ struct seal_freshness {
 
 struct seal {
 	/* in */
-	const char *text;          /* canonical query */
+	const char *text; /* canonical query */
 	size_t text_len;
 	const uint8_t *digest;
 	const char *version;
-	int64_t fetched_at_ms;     /* wall */
-	uint32_t calls;            /* made, repeats included */
-	struct seal_freshness freshness;
-	bool unfiltered;           /* batch gaps mean something only without filters */
-	const uint64_t *policies;  /* asked, ascending */
+	int64_t fetched_at_ms; /* wall */
+	uint32_t calls;        /* made, repeats included */
+	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
+	void *freshness_ctx;
+	bool unfiltered;          /* batch gaps mean something only without filters */
+	const uint64_t *policies; /* asked, ascending */
 	size_t policy_count;
-	const uint64_t *hosts;     /* asked, ascending */
+	const uint64_t *hosts; /* asked, ascending */
 	size_t host_count;
 	const uint64_t *host_errors; /* ascending */
 	size_t host_error_count;

@@ -31,7 +31,7 @@
 #define NAME_SLOT_BITS 9
 
 /* the scan's inner functions: only when they are inlined does the cursor live in registers, which
- * is worth a third of the speed */
+ * is worth a sixth of the speed */
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 static_assert(NAME_SLOTS == 1 << NAME_SLOT_BITS, "the top bits of a hash choose the slot");

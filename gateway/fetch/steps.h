@@ -1,3 +1,4 @@
+/* clang-format off: a table */
 /* THE WAY OF A FETCH. One line a step, in order; fetch.c has one step_<name>() each.
  *
  *     resolve hosts → plan calls → pull (each call: budget → transport → inflate → split
@@ -9,7 +10,8 @@
  *
  *     FETCH_STEP(name, makes calls, what it does)
  */
-FETCH_STEP(resolve, true, "ask which hosts the policies have (or, by posture, which subscription this is)")
+FETCH_STEP(
+    resolve, true, "ask which hosts the policies have (or, by posture, which subscription this is)")
 FETCH_STEP(plan, false, "cut policies and hosts into calls of a bounded size")
 FETCH_STEP(pull, true, "make every call; a failed one is repeated whole, as a new attempt")
 FETCH_STEP(seal, false, "judge the sum: hosts asked and seen, batches, in-band errors")

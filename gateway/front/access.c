@@ -76,7 +76,8 @@ find(const struct access *a, const char *text, int64_t now_s)
 	uint8_t digest[SHA256_BYTES];
 	size_t name_len = strcspn(text, ".");
 	for (size_t i = 0; i < a->count; i++)
-		if (strlen(a->list[i].name) == name_len && memcmp(a->list[i].name, text, name_len) == 0)
+		if (strlen(a->list[i].name) == name_len &&
+		    memcmp(a->list[i].name, text, name_len) == 0)
 			named = &a->list[i];
 	crypto_sha256(text, strlen(text), digest);
 	bool first = crypto_equal(digest, named->keys[0], SHA256_BYTES) && named->key_count > 0;
@@ -106,7 +107,8 @@ access_covers(const struct consumer *c, const struct id_list *policies)
 	if (c->all_policies)
 		return true;
 	for (size_t i = 0; i < policies->count; i++)
-		if (ids_find(c->policies.ids, c->policies.count, policies->ids[i]) == c->policies.count)
+		if (ids_find(c->policies.ids, c->policies.count, policies->ids[i]) ==
+		    c->policies.count)
 			return false;
 	return true;
 }

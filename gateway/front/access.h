@@ -28,7 +28,8 @@ struct consumer {
 
 struct access;
 
-struct access *access_new(const struct settings_consumer *list, size_t count) NODISCARD; /* borrows */
+struct access *access_new(
+    const struct settings_consumer *list, size_t count) NODISCARD; /* borrows */
 void access_free(struct access *a);
 
 /* The two header values as they came (NULL: absent) and how often each came.
@@ -36,7 +37,8 @@ void access_free(struct access *a);
  *   STATUS_UNAUTHORIZED  no key, or none that counts now: told apart for nobody
  *   STATUS_BAD_REQUEST   both headers, or one of them twice */
 enum status access_check(const struct access *a, const char *authorization, unsigned authorizations,
-    const char *api_key, unsigned api_keys, int64_t now_s, const struct consumer **ret_consumer) NODISCARD;
+    const char *api_key, unsigned api_keys, int64_t now_s,
+    const struct consumer **ret_consumer) NODISCARD;
 
 /* Whether the grant covers every policy that the query names. */
 bool access_covers(const struct consumer *c, const struct id_list *policies);

@@ -56,14 +56,12 @@ seconds_of(const char *element, size_t len, const char *name)
 	return value;
 }
 
-void
-conditions_parse(struct conditions *c, const char *cache_control, const char *prefer,
-    const char *if_none_match)
+static void
+add_cache_control(struct conditions *c, const char *at)
 {
 	const char *element;
 	size_t len;
-	*c = (struct conditions){.max_age_ms = -1, .wait_ms = -1, .if_none_match = if_none_match};
-	for (const char *at = cache_control; at != NULL && next_element(&at, &element, &len);) {
+	while (next_element(&at, &element, &len)) {
 		int64_t seconds = seconds_of(element, len, "max-age");
 		if (seconds >= 0)
 			c->max_age_ms = seconds * 1000;
@@ -72,7 +70,14 @@ conditions_parse(struct conditions *c, const char *cache_control, const char *pr
 		else if (is(element, len, "only-if-cached"))
 			c->only_if_cached = true;
 	}
-	for (const char *at = prefer; at != NULL && next_element(&at, &element, &len);) {
+}
+
+static void
+add_prefer(struct conditions *c, const char *at)
+{
+	const char *element;
+	size_t len;
+	while (next_element(&at, &element, &len)) {
 		int64_t seconds = seconds_of(element, len, "wait");
 		if (seconds >= 0)
 			c->wait_ms = seconds * 1000;
@@ -81,17 +86,76 @@ conditions_parse(struct conditions *c, const char *cache_control, const char *pr
 	}
 }
 
+static void
+conditions_init(struct conditions *c, const char *if_none_match)
+{
+	*c = (struct conditions){.max_age_ms = -1, .wait_ms = -1, .if_none_match = if_none_match};
+}
+
+void
+conditions_parse(
+    struct conditions *c, const char *cache_control, const char *prefer, const char *if_none_match)
+{
+	conditions_init(c, if_none_match);
+	if (cache_control != NULL)
+		add_cache_control(c, cache_control);
+	if (prefer != NULL)
+		add_prefer(c, prefer);
+}
+
+/* The weight of a media range is zero: "q=0", "q=0.0", … */
+static bool
+is_refused(const char *element, size_t len)
+{
+	for (size_t i = 0; i + 2 < len; i++) {
+		bool begins = element[i] == ';' || element[i] == ' ';
+		if (begins && (element[i + 1] | 0x20) == 'q' && element[i + 2] == '=')
+			return strspn(element + i + 3, "0.") >= len - i - 3;
+	}
+	return false;
+}
+
+bool
+conditions_accept_json(const char *accept)
+{
+	/* the most specific range decides */
+	static const char *const ranges[] = {"*/*", "application/*", "application/json"};
+	const char *element;
+	size_t len;
+	int best = -1;
+	bool good = false;
+	while (next_element(&accept, &element, &len)) {
+		size_t type = 0;
+		while (type < len && element[type] != ';' && element[type] != ' ')
+			type++;
+		for (int i = 0; i < (int)ARRAY_LEN(ranges); i++) {
+			if (!is(element, type, ranges[i]) || i < best)
+				continue;
+			good = !is_refused(element, len) || (i == best && good);
+			best = i;
+		}
+	}
+	return good;
+}
+
 enum status
 conditions_read(struct conditions *c, const struct fcgi *f)
 {
-	static const char *const single[] = {"HTTP_CACHE_CONTROL", "HTTP_PREFER", "HTTP_IF_NONE_MATCH",
-	    "HTTP_ACCEPT", "CONTENT_TYPE", "CONTENT_LENGTH"};
+	static const char *const single[] = {
+	    "HTTP_IF_NONE_MATCH", "HTTP_ACCEPT", "CONTENT_TYPE", "CONTENT_LENGTH"};
+	const char *text;
 	for (size_t i = 0; i < ARRAY_LEN(single); i++)
 		if (fcgi_param_count(f, single[i]) > 1)
 			return STATUS_BAD_REQUEST;
-	conditions_parse(c, fcgi_param(f, "HTTP_CACHE_CONTROL"), fcgi_param(f, "HTTP_PREFER"),
-	    fcgi_param(f, "HTTP_IF_NONE_MATCH"));
-	return STATUS_OK;
+	conditions_init(c, fcgi_param(f, "HTTP_IF_NONE_MATCH"));
+	for (unsigned i = 0; (text = fcgi_param_at(f, "HTTP_CACHE_CONTROL", i)) != NULL; i++)
+		add_cache_control(c, text);
+	for (unsigned i = 0; (text = fcgi_param_at(f, "HTTP_PREFER", i)) != NULL; i++)
+		add_prefer(c, text);
+	text = fcgi_param(f, "HTTP_ACCEPT");
+	return text == NULL || text[0] == '\0' || conditions_accept_json(text)
+		   ? STATUS_OK
+		   : STATUS_NOT_ACCEPTABLE;
 }
 
 bool

@@ -14,18 +14,21 @@
 
 struct conditions {
 	bool no_cache, only_if_cached;
-	int64_t max_age_ms;        /* -1: not given */
-	int64_t wait_ms;           /* Prefer: wait; -1: not given */
+	int64_t max_age_ms; /* -1: not given */
+	int64_t wait_ms;    /* Prefer: wait; -1: not given */
 	bool respond_async;
 	const char *if_none_match; /* borrowed; NULL: not given */
 };
 
-/* STATUS_OK, STATUS_BAD_REQUEST (one of them came twice). Directives that are malformed or unknown
- * are taken for absent, as the RFCs have it. */
+/* STATUS_OK, STATUS_BAD_REQUEST (one that is no list came twice), STATUS_NOT_ACCEPTABLE (Accept
+ * leaves no JSON). Directives that are malformed or unknown are taken for absent, as the RFCs have
+ * it; lists may come in several lines. */
 enum status conditions_read(struct conditions *c, const struct fcgi *f) NODISCARD;
-/* The same from texts (NULL: absent): pure, for tests. */
-void conditions_parse(struct conditions *c, const char *cache_control, const char *prefer,
-    const char *if_none_match);
+/* Whether a value of Accept takes application/json (RFC 9110 12.5.1). Pure, for tests. */
+bool conditions_accept_json(const char *accept);
+/* The same as conditions_read() from texts (NULL: absent): pure, for tests. */
+void conditions_parse(
+    struct conditions *c, const char *cache_control, const char *prefer, const char *if_none_match);
 
 bool conditions_body_announced(const struct fcgi *f);
 /* The length of a JSON body.
@@ -33,7 +36,7 @@ bool conditions_body_announced(const struct fcgi *f);
 enum status conditions_body_length(const struct fcgi *f, size_t *ret_len) NODISCARD;
 
 enum verdict {
-	VERDICT_NONE,    /* there is no result */
+	VERDICT_NONE, /* there is no result */
 	VERDICT_FRESH,
 	VERDICT_STALE,   /* may be served while it is refreshed */
 	VERDICT_REQUEST, /* the caller wants it newer than it is, and may */

@@ -19,8 +19,9 @@
 #include "gateway/front/fcgi.h"
 
 #define BACKLOG 4096
-#define SEND_TIMEOUT_S 60 /* nginx reads into its own buffers: a minute without a byte is its death */
-#define READ_TIMEOUT_S 60
+#define SEND_TIMEOUT_S                                                                             \
+	60 /* nginx reads into its own buffers: a minute without a byte is its death */
+#define READ_TIMEOUT_S 75            /* idle connections are nginx's to close, after a minute */
 #define RECORD_BYTES ((size_t)65528) /* most content of a record, a multiple of 8: no padding */
 #define RECORD_STDOUT 6
 #define SMALL_BYTES (8 * KIB) /* measured: libfcgi's own stream is best below, one writev above */
@@ -58,7 +59,8 @@ fcgi_listen(const char *path, int *ret_fd)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t len = strlen(path);
 	if (len >= sizeof address.sun_path) {
-		log_event(LOG_ERROR, "listen", "socket=%s error=\"path too long\"", log_q(path, len));
+		log_event(
+		    LOG_ERROR, "listen", "socket=%s error=\"path too long\"", log_q(path, len));
 		return STATUS_INTERNAL;
 	}
 	memcpy(address.sun_path, path, len + 1);
@@ -69,11 +71,12 @@ fcgi_listen(const char *path, int *ret_fd)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	mode_t mask = umask(0117); /* 0660 from the first moment */
 	bool good = fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
-	    listen(fd, BACKLOG) == 0;
+		    listen(fd, BACKLOG) == 0;
 	int error = errno;
 	umask(mask);
 	if (!good) {
-		log_event(LOG_ERROR, "listen", "socket=%s error=\"%s\"", log_q(path, len), strerror(error));
+		log_event(LOG_ERROR, "listen", "socket=%s error=\"%s\"", log_q(path, len),
+		    strerror(error));
 		if (fd >= 0)
 			close(fd);
 		return STATUS_INTERNAL;
@@ -150,13 +153,22 @@ fcgi_param(const struct fcgi *f, const char *name)
 	return FCGX_GetParam(name, f->request.envp);
 }
 
+const char *
+fcgi_param_at(const struct fcgi *f, const char *name, unsigned nth)
+{
+	size_t len = strlen(name);
+	for (char **p = f->request.envp; p != NULL && *p != NULL; p++)
+		if (strncmp(*p, name, len) == 0 && (*p)[len] == '=' && nth-- == 0)
+			return *p + len + 1;
+	return NULL;
+}
+
 unsigned
 fcgi_param_count(const struct fcgi *f, const char *name)
 {
-	size_t len = strlen(name);
 	unsigned count = 0;
-	for (char **p = f->request.envp; p != NULL && *p != NULL; p++)
-		count += strncmp(*p, name, len) == 0 && (*p)[len] == '=';
+	while (fcgi_param_at(f, name, count) != NULL)
+		count++;
 	return count;
 }
 
@@ -177,13 +189,31 @@ fcgi_read_body(struct fcgi *f, struct buf *body, size_t len)
 	return STATUS_OK;
 }
 
+static void
+fcgi_cut(struct fcgi *f)
+{
+	/* shut it first, so that not even an end-of-request can go out any more */
+	shutdown(f->request.ipcFd, SHUT_RDWR);
+	f->aborted = true;
+}
+
 void
 fcgi_abort(struct fcgi *f)
 {
-	/* shut it first, so that not even an end-of-request can go out any more */
 	if (f->open && !f->aborted)
-		shutdown(f->request.ipcFd, SHUT_RDWR);
-	f->aborted = true;
+		fcgi_cut(f);
+}
+
+/* Reads what is left of the request: libfcgi does not, and would take it for the beginning of the
+ * next one on a kept connection. False if there is no end of it. */
+static bool
+drain(struct fcgi *f)
+{
+	char scrap[8 * KIB];
+	for (size_t read = 0; read <= LIMIT_BODY_BYTES; read += sizeof scrap)
+		if (FCGX_GetStr(scrap, (int)sizeof scrap, f->request.in) < (int)sizeof scrap)
+			return true;
+	return false;
 }
 
 void
@@ -192,6 +222,8 @@ fcgi_finish(struct fcgi *f)
 	if (!f->open)
 		return;
 	f->open = false;
+	if (!f->aborted && !drain(f))
+		fcgi_cut(f);
 	if (f->aborted)
 		FCGX_Free(&f->request, 1);
 	else

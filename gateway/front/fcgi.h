@@ -45,16 +45,18 @@ int fcgi_fd(const struct fcgi *f);
 
 /* A parameter of the current request; NULL if absent. Borrowed until the request ends. */
 const char *fcgi_param(const struct fcgi *f, const char *name);
-/* How often it was sent: headers may come twice. */
+/* How often it was sent: headers may come twice. fcgi_param_at() gives each of them in turn, NULL
+ * behind the last. */
 unsigned fcgi_param_count(const struct fcgi *f, const char *name);
+const char *fcgi_param_at(const struct fcgi *f, const char *name, unsigned nth);
 
 /* The request's body, `len` bytes as announced. STATUS_OK; STATUS_BAD_REQUEST: it was shorter. */
 enum status fcgi_read_body(struct fcgi *f, struct buf *body, size_t len) NODISCARD;
 
 /* Sends head (with its empty line) and body, whole. STATUS_OK or STATUS_CLIENT_GONE, after which the
  * connection is aborted. */
-enum status fcgi_answer(struct fcgi *f, const char *head, size_t head_len, const char *body,
-    size_t body_len);
+enum status fcgi_answer(
+    struct fcgi *f, const char *head, size_t head_len, const char *body, size_t body_len);
 /* The request ends well; parameters are gone. Nothing happens if it was aborted. */
 void fcgi_finish(struct fcgi *f);
 /* The connection breaks off, visibly for the client. Parameters stay until fcgi_finish(). */

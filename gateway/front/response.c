@@ -6,6 +6,8 @@
 #include "gateway/base/limits.h"
 #include "gateway/front/response.h"
 
+#define RETRY_LATER_MS 5000 /* where nobody has said when another try makes sense */
+
 void
 response_init(struct response *r)
 {
@@ -63,7 +65,8 @@ add_errors(struct buf *b, const struct query_errors *errors)
 		buf_byte(b, '}');
 	}
 	if (errors->more)
-		buf_str_add(b, ",{\"parameter\":\"\",\"message\":\"there are more; these come first\"}");
+		buf_str_add(
+		    b, ",{\"parameter\":\"\",\"message\":\"there are more; these come first\"}");
 	buf_byte(b, ']');
 }
 
@@ -80,8 +83,11 @@ response_problem(struct response *r, enum status st, const char *request_id, con
 	response_header(r, "Cache-Control", "no-store");
 	if (st == STATUS_UNAUTHORIZED)
 		response_header(r, "WWW-Authenticate", "Bearer realm=\"posturegate\"");
+	if (retry_after_ms <= 0 && info->http == 503)
+		retry_after_ms = RETRY_LATER_MS;
 	if (retry_after_ms > 0)
-		response_header(r, "Retry-After", "%lld", (long long)((retry_after_ms + 999) / 1000));
+		response_header(
+		    r, "Retry-After", "%lld", (long long)((retry_after_ms + 999) / 1000));
 
 	struct buf *b = &r->body;
 	buf_printf(b, "{\"type\":\"/problems/%s\",\"title\":", info->slug);
@@ -108,21 +114,29 @@ reason(int http)
 		int http;
 		const char *text;
 	} reasons[] = {{200, "OK"}, {202, "Accepted"}, {304, "Not Modified"}, {400, "Bad Request"},
-	    {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"}, {405, "Method Not Allowed"},
-	    {406, "Not Acceptable"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-	    {415, "Unsupported Media Type"}, {500, "Internal Server Error"}, {502, "Bad Gateway"},
-	    {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+	    {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+	    {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {410, "Gone"},
+	    {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
+	    {500, "Internal Server Error"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+	    {504, "Gateway Timeout"}};
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (reasons[i].http == http)
 			return reasons[i].text;
 	return "Other";
 }
 
+bool
+response_good(const struct response *r)
+{
+	return !r->broken && r->headers.err == STATUS_OK && r->body.err == STATUS_OK;
+}
+
 void
 response_head(const struct response *r, struct buf *head)
 {
-	if (r->broken || r->headers.err != STATUS_OK || r->body.err != STATUS_OK) {
-		buf_str_add(head, "Status: 500 Internal Server Error\r\nContent-Type: application/problem+json\r\nContent-Length: 0\r\n\r\n");
+	if (!response_good(r)) {
+		buf_str_add(head, "Status: 500 Internal Server Error\r\nContent-Type: "
+				  "application/problem+json\r\nContent-Length: 0\r\n\r\n");
 		return;
 	}
 	buf_printf(head, "Status: %d %s\r\n", r->http, reason(r->http));

@@ -16,7 +16,7 @@ struct response {
 	int http;
 	struct buf headers; /* lines, each with its CRLF; without Status and Content-Length */
 	struct buf body;
-	bool broken;        /* a header was refused */
+	bool broken; /* a header was refused */
 };
 
 void response_init(struct response *r);
@@ -26,11 +26,14 @@ void response_fini(struct response *r);
 void response_header(struct response *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* A problem (RFC 9457) in place of whatever was there. `detail` may be NULL; errors may be NULL.
- * retry_after_ms > 0: Retry-After, rounded up to seconds. extra: more members as JSON text
- * (",\"name\":value") or NULL. */
+ * retry_after_ms > 0: Retry-After, rounded up to seconds; a 503 always has one. extra: more
+ * members as JSON text (",\"name\":value") or NULL. */
 void response_problem(struct response *r, enum status st, const char *request_id,
     const char *detail, const struct query_errors *errors, int64_t retry_after_ms,
     const char *extra);
+
+/* Nothing was refused and nothing is missing: it can be sent. */
+bool response_good(const struct response *r);
 
 /* "Status: …" to the empty line, with Content-Length: what goes before the body on the wire. */
 void response_head(const struct response *r, struct buf *head);

@@ -8,9 +8,9 @@
 static const struct {
 	const char *path;
 	unsigned methods;
-	bool needs_key;
+	bool needs_key, takes_query;
 } routes[] = {
-#define ROUTE(name, path, methods, key, what) {path, methods, key},
+#define ROUTE(name, path, methods, key, query, what) {path, methods, key, query},
 #include "gateway/front/route_table.h"
 #undef ROUTE
 };
@@ -67,6 +67,7 @@ route_find(const char *uri, size_t len, struct routed *ret)
 		ret->route = (enum route)i;
 		ret->allowed = routes[i].methods;
 		ret->needs_key = routes[i].needs_key;
+		ret->takes_query = routes[i].takes_query;
 		ret->id = open ? read_id(rest, rest_len, i == ROUTE_FETCH ? 16 : 10) : 0;
 		return;
 	}

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum route {
-#define ROUTE(name, path, methods, key, what) ROUTE_##name,
+#define ROUTE(name, path, methods, key, query, what) ROUTE_##name,
 #include "gateway/front/route_table.h"
 #undef ROUTE
 	ROUTE_UNKNOWN
@@ -21,10 +21,11 @@ enum route_method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OTH
 
 struct routed {
 	enum route route;
-	unsigned allowed;   /* enum route_method bits of the path */
+	unsigned allowed; /* enum route_method bits of the path */
 	bool needs_key;
-	uint64_t id;        /* of a path that ends in an ID; 0 if the text is no ID */
-	const char *query;  /* behind '?', not decoded; "" without; borrowed from uri */
+	bool takes_query;  /* parameters in the URL */
+	uint64_t id;       /* of a path that ends in an ID; 0 if the text is no ID */
+	const char *query; /* behind '?', not decoded; "" without; borrowed from uri */
 	size_t query_len;
 };
 

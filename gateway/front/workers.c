@@ -12,13 +12,14 @@
 #include "gateway/front/workers.h"
 
 #define STACK_BYTES (256 * KIB)
-#define PAUSE_MS 50       /* after an accept that failed for want of something */
-#define WAKE_EVERY_MS 20  /* while stopping: a signal may come just before accept() is entered */
+#define PAUSE_MS 50      /* after an accept that failed for want of something */
+#define WAKE_EVERY_MS 20 /* while stopping: a signal may come just before accept() is entered */
 
 struct worker {
 	struct workers *owner;
 	struct fcgi *fcgi;
 	pthread_t thread;
+	int fd;     /* under the lock: of the request being served, -1 where it may be closed */
 	bool busy;  /* under the lock: serving a request */
 	bool ended; /* under the lock */
 };
@@ -40,10 +41,20 @@ set_busy(struct worker *w, bool busy)
 	struct workers *ws = w->owner;
 	lock_take(&ws->lock);
 	w->busy = busy;
+	w->fd = busy ? fcgi_fd(w->fcgi) : -1;
 	ws->busy += busy ? 1u : -1u;
 	if (ws->stopping)
 		pthread_cond_broadcast(&ws->changed);
 	lock_drop(&ws->lock);
+}
+
+/* From here on the connection may be closed, and its descriptor be somebody else's. */
+static void
+forget_fd(struct worker *w)
+{
+	lock_take(&w->owner->lock);
+	w->fd = -1;
+	lock_drop(&w->owner->lock);
 }
 
 /* A moment's rest, cut short by the stop. */
@@ -68,12 +79,14 @@ worker_main(void *ctx)
 		if (st != STATUS_OK) {
 			/* the thread must outlive every shortage: there is nobody to replace it */
 			if (st == STATUS_INTERNAL)
-				log_event(LOG_WARNING, "accept", "status=%s", status_info(st)->name);
+				log_event(
+				    LOG_WARNING, "accept", "status=%s", status_info(st)->name);
 			pause_a_moment(ws);
 			continue;
 		}
 		set_busy(w, true);
 		ws->serve(ws->ctx, w, w->fcgi);
+		forget_fd(w);
 		fcgi_finish(w->fcgi);
 		set_busy(w, false);
 	}
@@ -112,6 +125,7 @@ workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx)
 	for (unsigned i = 0; i < count; i++) {
 		struct worker *w = &ws->list[i];
 		w->owner = ws;
+		w->fd = -1;
 		w->fcgi = fcgi_new(listen_fd);
 		lock_take(&ws->lock);
 		ws->running++;
@@ -152,9 +166,9 @@ workers_leave(struct worker *w, enum worker_class class)
 	lock_drop(&w->owner->lock);
 }
 
-/* Wakes every worker that waits for a request: in accept() by a signal, on an idle kept connection
- * by shutting that; after the grace the busy ones too. The descriptor is read while its worker may
- * just be changing it: the worst is a connection cut that was only being accepted. */
+/* Wakes every worker that waits for a request: the signal interrupts accept(), and read() on an idle
+ * kept connection, which libfcgi then closes. After the grace the busy ones too: their connections
+ * are shut, for sending goes on after a signal. */
 static void
 wake_locked(struct workers *ws, bool all)
 {
@@ -163,9 +177,8 @@ wake_locked(struct workers *ws, bool all)
 		struct worker *w = &ws->list[i];
 		if (w->ended || (w->busy && !all))
 			continue;
-		int fd = fcgi_fd(w->fcgi);
-		if (fd >= 0)
-			shutdown(fd, SHUT_RDWR);
+		if (w->fd >= 0)
+			shutdown(w->fd, SHUT_RDWR);
 		pthread_kill(w->thread, SIGUSR2);
 	}
 }

@@ -24,7 +24,8 @@ enum worker_class {
 typedef void worker_serve_f(void *ctx, struct worker *w, struct fcgi *f);
 
 /* Starts `count` threads on the listening socket. NULL if they could not all be started. */
-struct workers *workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx) NODISCARD;
+struct workers *workers_new(
+    unsigned count, int listen_fd, worker_serve_f *serve, void *ctx) NODISCARD;
 
 /* True if there is room in the class; then workers_leave() it. */
 bool workers_enter(struct worker *w, enum worker_class class);

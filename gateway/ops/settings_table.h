@@ -103,7 +103,7 @@ SETTING(upstream, passed_includes_exceptions, BOOL, passed_includes_exceptions, 
 	"effect yet.")
 SETTING(upstream, missing_batches, CHOICE, missing_batches, "verify", 0, 0,
 	"What to do when a batch number is missing: verify asks that call once more, note only "
-	"tells, strict takes the result for incomplete.")
+	"tells, strict takes the result for incomplete. It has no effect yet: gaps are told.")
 SETTING(upstream, allow_plaintext, BOOL, allow_plaintext, "false", 0, 0,
 	"Whether url may be plain http beyond this machine; the password then crosses the "
 	"network unprotected.")

@@ -17,8 +17,8 @@ struct gate {
 	uint64_t concurrency; /* 0: no limit */
 	int64_t *counted_ms;  /* ring of RATE_MOST */
 	size_t first, count;
-	uint64_t under_way;     /* calls given out and not done */
-	uint64_t not_counted;   /* of these: not yet in the ring, since their headers are not in */
+	uint64_t under_way;   /* calls given out and not done */
+	uint64_t not_counted; /* of these: not yet in the ring, since their headers are not in */
 	int64_t closed_until_ms;
 };
 
@@ -220,15 +220,18 @@ learn_locked(struct budget *b, enum upstream_api api, const struct transport_hea
 	uint64_t calls = g->rate_calls, concurrency = g->concurrency;
 	int64_t window_ms = g->rate_window_ms;
 	if (head->rate_limit > 0)
-		g->rate_calls = head->rate_limit > RATE_MOST ? RATE_MOST : (uint64_t)head->rate_limit;
+		g->rate_calls =
+		    head->rate_limit > RATE_MOST ? RATE_MOST : (uint64_t)head->rate_limit;
 	if (head->rate_window_s > 0 && head->rate_window_s <= 86400)
 		g->rate_window_ms = head->rate_window_s * 1000;
 	if (head->concurrency_limit > 0)
 		g->concurrency = (uint64_t)head->concurrency_limit;
-	if (calls != g->rate_calls || window_ms != g->rate_window_ms || concurrency != g->concurrency)
-		log_event(LOG_INFO, "limits-learned", "api=%s calls=%llu window_s=%lld concurrency=%llu",
-		    upstream_api_name(api), (unsigned long long)g->rate_calls,
-		    (long long)(g->rate_window_ms / 1000), (unsigned long long)g->concurrency);
+	if (calls != g->rate_calls || window_ms != g->rate_window_ms ||
+	    concurrency != g->concurrency)
+		log_event(LOG_INFO, "limits-learned",
+		    "api=%s calls=%llu window_s=%lld concurrency=%llu", upstream_api_name(api),
+		    (unsigned long long)g->rate_calls, (long long)(g->rate_window_ms / 1000),
+		    (unsigned long long)g->concurrency);
 }
 
 static void
@@ -254,7 +257,8 @@ budget_arrived(struct budget *b, struct budget_entry *e, const struct transport_
 }
 
 void
-budget_done(struct budget *b, struct budget_entry *e, bool limited, const struct transport_head *head)
+budget_done(
+    struct budget *b, struct budget_entry *e, bool limited, const struct transport_head *head)
 {
 	struct gate *g = &b->gates[e->api];
 	lock_take(&b->lock);
@@ -264,12 +268,12 @@ budget_done(struct budget *b, struct budget_entry *e, bool limited, const struct
 		g->not_counted--;
 	assert(g->under_way > 0);
 	g->under_way--;
-	if (limited) {
+	if (limited && head != NULL) {
 		int64_t until = clock_mono_ms() + head->wait_ms;
 		if (until > g->closed_until_ms)
 			g->closed_until_ms = until;
-		log_event(LOG_WARNING, "upstream-limit", "api=%s wait_s=%lld", upstream_api_name(e->api),
-		    (long long)(head->wait_ms / 1000));
+		log_event(LOG_WARNING, "upstream-limit", "api=%s wait_s=%lld",
+		    upstream_api_name(e->api), (long long)(head->wait_ms / 1000));
 	}
 	pthread_cond_broadcast(&b->changed);
 	lock_drop(&b->lock);

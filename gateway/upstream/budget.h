@@ -28,19 +28,19 @@ struct budget;
 enum budget_class { BUDGET_INTERACTIVE, BUDGET_BACKGROUND };
 
 struct budget_options {
-	uint64_t rate_calls;    /* per window and API; 0: no limit */
+	uint64_t rate_calls; /* per window and API; 0: no limit */
 	int64_t rate_window_ms;
-	bool rate_pinned;       /* headers do not change rate and concurrency */
-	uint64_t concurrency;   /* calls under way per API; 0: no limit */
+	bool rate_pinned;     /* headers do not change rate and concurrency */
+	uint64_t concurrency; /* calls under way per API; 0: no limit */
 };
 
 /* Embedded in whatever is to be called. Yours again once budget_next() gave it out. */
 struct budget_entry {
 	enum upstream_api api;
 	enum budget_class class;
-	const char *consumer;      /* who asked; borrowed */
-	int64_t not_before_ms;     /* monotonic; 0: at once */
-	int64_t deadline_ms;       /* monotonic; passed in the queue: given out with `expired` */
+	const char *consumer;  /* who asked; borrowed */
+	int64_t not_before_ms; /* monotonic; 0: at once */
+	int64_t deadline_ms;   /* monotonic; passed in the queue: given out with `expired` */
 	bool expired;
 	bool arrived;              /* the budget's own */
 	struct budget_entry *next; /* the budget's own while queued */
@@ -60,7 +60,8 @@ void budget_arrived(struct budget *b, struct budget_entry *e, const struct trans
 /* The call is over, however it ended. `limited`: it was refused by a limit, and nothing of its API
  * may go before head->wait_ms have passed. head is NULL if no call was made after all: then the
  * window forgets it. */
-void budget_done(struct budget *b, struct budget_entry *e, bool limited, const struct transport_head *head);
+void budget_done(
+    struct budget *b, struct budget_entry *e, bool limited, const struct transport_head *head);
 
 /* Takes a queued entry back: true if it was queued (and is yours), false if it has been given out. */
 bool budget_withdraw(struct budget *b, struct budget_entry *e);

@@ -21,9 +21,9 @@
 #define FAILED_PAUSE_MS 1000         /* after a login that failed for another reason */
 #define PASSWORD_BYTES 1024
 
-/* What tells one content of the password file from another. */
+/* What tells one state of the password file from another: its content, or who may read it. */
 struct file_stamp {
-	struct timespec mtime;
+	struct timespec ctime;
 	off_t size;
 	ino_t inode;
 };
@@ -81,7 +81,8 @@ claim(const char *json, size_t len, const char *name)
 			at++;
 		int64_t value = 0;
 		size_t digits = 0;
-		for (; at < len && json[at] >= '0' && json[at] <= '9' && digits < 12; at++, digits++)
+		for (; at < len && json[at] >= '0' && json[at] <= '9' && digits < 12;
+		     at++, digits++)
 			value = value * 10 + (json[at] - '0');
 		if (digits > 0)
 			return value;
@@ -129,15 +130,15 @@ stamp_of(const char *path, struct file_stamp *ret)
 	struct stat sb;
 	if (stat(path, &sb) != 0)
 		return false;
-	*ret = (struct file_stamp){sb.st_mtim, sb.st_size, sb.st_ino};
+	*ret = (struct file_stamp){sb.st_ctim, sb.st_size, sb.st_ino};
 	return true;
 }
 
 static bool
 stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
 {
-	return a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec &&
-	    a->size == b->size && a->inode == b->inode;
+	return a->ctime.tv_sec == b->ctime.tv_sec && a->ctime.tv_nsec == b->ctime.tv_nsec &&
+	       a->size == b->size && a->inode == b->inode;
 }
 
 /* The file's first line, into locked memory. */
@@ -151,8 +152,12 @@ read_password(const char *path, char *secret, size_t room)
 	}
 	ssize_t n = read(fd, secret, room - 1);
 	close(fd);
-	if (n <= 0)
+	/* a part of a password would be rejected, and count against the account */
+	if (n <= 0 || n == (ssize_t)room - 1) {
+		log_event(LOG_ERROR, "password-unreadable", "file=%s bytes=%zd",
+		    log_q(path, strlen(path)), n);
 		return STATUS_UPSTREAM_AUTH;
+	}
 	secret[n] = '\0';
 	secret[strcspn(secret, "\r\n")] = '\0';
 	return secret[0] != '\0' ? STATUS_OK : STATUS_UPSTREAM_AUTH;
@@ -168,7 +173,8 @@ collect(void *ctx, const void *bytes, size_t len)
 }
 
 static enum status
-login_call(struct transport *t, const atomic_bool *cancelled, const struct buf *form, struct buf *answer)
+login_call(struct transport *t, const atomic_bool *cancelled, const struct buf *form,
+    struct buf *answer, int64_t *ret_wait_ms)
 {
 	struct transport_request req = {
 	    .method = "POST",
@@ -182,19 +188,23 @@ login_call(struct transport *t, const atomic_bool *cancelled, const struct buf *
 	enum status st = transport_call(t, &req, &sink, cancelled, &head);
 	if (st == STATUS_UPSTREAM_TOKEN || st == STATUS_UPSTREAM_FORBIDDEN)
 		return STATUS_UPSTREAM_AUTH;
+	if (st == STATUS_UPSTREAM_LIMIT)
+		*ret_wait_ms = head.wait_ms;
 	return st;
 }
 
 static enum status
-login_over_transport(void *ctx, struct transport *t, const atomic_bool *cancelled, char **ret_token)
+login_over_transport(void *ctx, struct transport *t, const atomic_bool *cancelled, char **ret_token,
+    int64_t *ret_wait_ms)
 {
 	struct credential *c = ctx;
 	struct buf form, answer;
 	buf_init(&form, 16 * KIB);
 	buf_init(&answer, LIMIT_TOKEN_BYTES);
 	char *password = crypto_secret_new(PASSWORD_BYTES);
-	enum status st = password == NULL ? STATUS_NO_MEMORY
-	                                  : read_password(c->password_file, password, PASSWORD_BYTES);
+	enum status st = password == NULL
+			     ? STATUS_NO_MEMORY
+			     : read_password(c->password_file, password, PASSWORD_BYTES);
 	if (st == STATUS_OK && buf_room(&form, 8 * KIB) == NULL) /* no stray copies by realloc() */
 		st = STATUS_NO_MEMORY;
 	if (st == STATUS_OK) {
@@ -203,7 +213,8 @@ login_over_transport(void *ctx, struct transport *t, const atomic_bool *cancelle
 		buf_str_add(&form, "&password=");
 		transport_escape(&form, password, strlen(password));
 		buf_str_add(&form, "&token=true&permissions=true");
-		st = form.err == STATUS_OK ? login_call(t, cancelled, &form, &answer) : form.err;
+		st = form.err == STATUS_OK ? login_call(t, cancelled, &form, &answer, ret_wait_ms)
+					   : form.err;
 	}
 	if (st == STATUS_OK) {
 		const char *text = buf_str(&answer);
@@ -276,7 +287,8 @@ login_allowed_locked(struct credential *c, int64_t now_ms)
 }
 
 static void
-take_login_locked(struct credential *c, enum status st, char *token, const struct file_stamp *stamp)
+take_login_locked(struct credential *c, enum status st, char *token, const struct file_stamp *stamp,
+    int64_t wait_ms)
 {
 	int64_t now = clock_mono_ms();
 	lock_assert_held(&c->lock);
@@ -298,7 +310,8 @@ take_login_locked(struct credential *c, enum status st, char *token, const struc
 		    log_q(c->username, strlen(c->username)),
 		    "\"mend the account or write another password; no login is tried before\"");
 	} else if (st != STATUS_CANCELLED) {
-		c->no_login_before_ms = now + FAILED_PAUSE_MS;
+		c->no_login_before_ms =
+		    now + (wait_ms > FAILED_PAUSE_MS ? wait_ms : FAILED_PAUSE_MS);
 		c->last_failure = st;
 		log_event(LOG_WARNING, "login-failed", "status=%s", status_info(st)->name);
 	}
@@ -316,12 +329,13 @@ renew_locked(struct credential *c, struct transport *t, const atomic_bool *cance
 	lock_drop(&c->lock);
 
 	char *token = NULL;
+	int64_t wait_ms = 0;
 	struct file_stamp stamp = {0};
 	stamp_of(c->password_file, &stamp); /* before the login: a change during it counts as new */
-	st = c->login(c->login_ctx, t, cancelled, &token);
+	st = c->login(c->login_ctx, t, cancelled, &token, &wait_ms);
 
 	lock_take(&c->lock);
-	take_login_locked(c, st, token, &stamp);
+	take_login_locked(c, st, token, &stamp, wait_ms);
 	c->renewing = false;
 	pthread_cond_broadcast(&c->renewed);
 	return st;
@@ -385,9 +399,28 @@ credential_refused(struct credential *c, uint64_t generation)
 			c->no_login_before_ms = now + REFUSED_PAUSE_MS;
 			c->last_failure = STATUS_UPSTREAM_AUTH;
 			c->refused_early = 0;
-			log_event(LOG_ERROR, "token-refused", "pause_s=%d", REFUSED_PAUSE_MS / 1000);
+			log_event(
+			    LOG_ERROR, "token-refused", "pause_s=%d", REFUSED_PAUSE_MS / 1000);
 		}
 	}
+	lock_drop(&c->lock);
+}
+
+int64_t
+credential_wait_ms(struct credential *c)
+{
+	lock_take(&c->lock);
+	int64_t wait_ms = c->no_login_before_ms - clock_mono_ms();
+	lock_drop(&c->lock);
+	return wait_ms > 0 ? wait_ms : 0;
+}
+
+void
+credential_worked(struct credential *c, uint64_t generation)
+{
+	lock_take(&c->lock);
+	if (generation == c->generation)
+		c->refused_early = 0;
 	lock_drop(&c->lock);
 }
 
@@ -395,10 +428,11 @@ enum credential_state
 credential_state(struct credential *c)
 {
 	lock_take(&c->lock);
-	bool paused = clock_mono_ms() < c->no_login_before_ms && c->last_failure == STATUS_UPSTREAM_AUTH;
+	bool paused =
+	    clock_mono_ms() < c->no_login_before_ms && c->last_failure == STATUS_UPSTREAM_AUTH;
 	enum credential_state state = c->rejected || paused ? CREDENTIAL_REJECTED
-	    : c->token != NULL                              ? CREDENTIAL_OK
-	                                                    : CREDENTIAL_UNKNOWN;
+				      : c->token != NULL    ? CREDENTIAL_OK
+							    : CREDENTIAL_UNKNOWN;
 	lock_drop(&c->lock);
 	return state;
 }

@@ -26,9 +26,10 @@ enum credential_state { CREDENTIAL_UNKNOWN, CREDENTIAL_OK, CREDENTIAL_REJECTED }
 
 /* How a login is made; tests put their own in its place. Reads the password itself. On STATUS_OK
  * *ret_token is a heap string in which every byte is printable ASCII without spaces.
- * STATUS_UPSTREAM_AUTH: rejected. */
+ * STATUS_UPSTREAM_AUTH: rejected. STATUS_UPSTREAM_LIMIT: *ret_wait_ms is how long the upstream wants
+ * no other try. */
 typedef enum status credential_login_f(void *ctx, struct transport *t, const atomic_bool *cancelled,
-    char **ret_token);
+    char **ret_token, int64_t *ret_wait_ms);
 
 struct credential_options {
 	const char *username;
@@ -43,13 +44,19 @@ void credential_free(struct credential *c);
 /* A token to use for one call. *ret_token is a copy: wipe and free it with credential_token_free().
  * *ret_generation names it for credential_refused(). May log in, over t.
  *   STATUS_OK, STATUS_UPSTREAM_AUTH (rejected), what the login's call gave, STATUS_CANCELLED */
-enum status credential_token(struct credential *c, struct transport *t, const atomic_bool *cancelled,
-    char **ret_token, uint64_t *ret_generation) NODISCARD;
+enum status credential_token(struct credential *c, struct transport *t,
+    const atomic_bool *cancelled, char **ret_token, uint64_t *ret_generation) NODISCARD;
 void credential_token_free(char *token); /* NULL is fine */
 
 /* The upstream answered 401 to the token of this generation: the next credential_token() logs in
  * anew, unless somebody has done so already. */
 void credential_refused(struct credential *c, uint64_t generation);
+
+/* How long credential_token() will not log in, after a login that failed; 0: it may. */
+int64_t credential_wait_ms(struct credential *c);
+
+/* The upstream took the token of this generation: what was refused before it is forgiven. */
+void credential_worked(struct credential *c, uint64_t generation);
 
 enum credential_state credential_state(struct credential *c);
 

@@ -96,7 +96,9 @@ transport_classify(int http, const char *error_body, size_t error_len)
 		return STATUS_UPSTREAM_RETIRED;
 	case 409: {
 		long code = error_code(error_body, error_len);
-		return code == CODE_REGISTRATION || code == CODE_CONFLICT ? STATUS_UPSTREAM_FORBIDDEN : STATUS_UPSTREAM_LIMIT;
+		return code == CODE_REGISTRATION || code == CODE_CONFLICT
+			   ? STATUS_UPSTREAM_FORBIDDEN
+			   : STATUS_UPSTREAM_LIMIT;
 	}
 	case 429:
 		return STATUS_UPSTREAM_LIMIT;
@@ -179,14 +181,16 @@ transport_header(struct transport_head *head, const char *line, size_t len, int6
 	const char *value = colon + 1, *end = line + len;
 	while (value < end && (*value == ' ' || *value == '\t'))
 		value++;
-	while (end > value && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r' || end[-1] == '\n'))
+	while (end > value &&
+	       (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r' || end[-1] == '\n'))
 		end--;
 	size_t value_len = (size_t)(end - value);
 
 	for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
 		int64_t n;
 		if (strlen(numbers[i].name) == name_len &&
-		    strncasecmp(line, numbers[i].name, name_len) == 0 && number(value, value_len, &n)) {
+		    strncasecmp(line, numbers[i].name, name_len) == 0 &&
+		    number(value, value_len, &n)) {
 			memcpy((char *)head + numbers[i].at, &n, sizeof n);
 			return;
 		}
@@ -380,7 +384,8 @@ add_header(struct curl_slist *list, bool *failed, const char *name, const char *
 	struct buf line;
 	buf_init(&line, LIMIT_TOKEN_BYTES + 128);
 	buf_printf(&line, "%s%s", name, value);
-	struct curl_slist *more = line.err == STATUS_OK ? curl_slist_append(list, buf_str(&line)) : NULL;
+	struct curl_slist *more =
+	    line.err == STATUS_OK ? curl_slist_append(list, buf_str(&line)) : NULL;
 	if (line.data != NULL)
 		crypto_wipe(line.data, line.cap);
 	buf_fini(&line);
@@ -410,7 +415,8 @@ perform(struct transport *t, const struct transport_request *req, const char *ur
 	    curl_easy_setopt(e, post ? CURLOPT_POST : CURLOPT_HTTPGET, 1L) != CURLE_OK)
 		return STATUS_NO_MEMORY;
 	if (post && (curl_easy_setopt(e, CURLOPT_POSTFIELDS, req->body) != CURLE_OK ||
-	        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len) != CURLE_OK))
+			curl_easy_setopt(
+			    e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len) != CURLE_OK))
 		return STATUS_NO_MEMORY;
 
 	enum status st = from_curl(curl_easy_perform(e));
@@ -425,7 +431,8 @@ perform(struct transport *t, const struct transport_request *req, const char *ur
 		return t->failed != STATUS_OK ? t->failed : st;
 	/* a status that says no outweighs how its error page ended */
 	if (t->head->http != 0) {
-		enum status said = transport_classify(t->head->http, t->head->error_body, t->head->error_len);
+		enum status said =
+		    transport_classify(t->head->http, t->head->error_body, t->head->error_len);
 		if (said != STATUS_OK)
 			return said;
 	}
@@ -436,7 +443,8 @@ perform(struct transport *t, const struct transport_request *req, const char *ur
 
 enum status
 transport_call(struct transport *t, const struct transport_request *req,
-    const struct transport_sink *sink, const atomic_bool *cancelled, struct transport_head *ret_head)
+    const struct transport_sink *sink, const atomic_bool *cancelled,
+    struct transport_head *ret_head)
 {
 	t->sink = sink;
 	t->cancelled = cancelled;
@@ -464,9 +472,10 @@ transport_call(struct transport *t, const struct transport_request *req,
 	enum status st =
 	    failed || url.err != STATUS_OK ? STATUS_NO_MEMORY : perform(t, req, text, headers);
 	if (st == STATUS_UPSTREAM_LIMIT && ret_head->wait_ms < 0)
-		ret_head->wait_ms = error_code(ret_head->error_body, ret_head->error_len) == CODE_CONCURRENCY
-		    ? WAIT_CONCURRENCY_MS
-		    : WAIT_UNKNOWN_MS;
+		ret_head->wait_ms =
+		    error_code(ret_head->error_body, ret_head->error_len) == CODE_CONCURRENCY
+			? WAIT_CONCURRENCY_MS
+			: WAIT_UNKNOWN_MS;
 	free_headers(headers);
 	buf_fini(&url);
 	return st;

@@ -38,11 +38,11 @@ struct transport_request {
 
 /* What the headers of an answer said. Numbers are -1 where there was no such header. */
 struct transport_head {
-	int http;                   /* status code; 0: none arrived */
-	int64_t wait_ms;            /* X-RateLimit-ToWait-Sec or Retry-After (either form); 1 s to 1 h */
+	int http;        /* status code; 0: none arrived */
+	int64_t wait_ms; /* X-RateLimit-ToWait-Sec or Retry-After (either form); 1 s to 1 h */
 	int64_t rate_limit, rate_remaining, rate_window_s;
 	int64_t concurrency_limit, concurrency_running;
-	char error_body[2048];      /* beginning of a body that is not a 200's; NUL-terminated */
+	char error_body[2048]; /* beginning of a body that is not a 200's; NUL-terminated */
 	size_t error_len;
 };
 

@@ -18,17 +18,20 @@ static const struct dialect dialects[] = {
 	.posture_path = "/pcrs/5.0/posture/postureInfo",
 	.hostids_path = "/pcrs/5.0/posture/hostids",
 	.policy_list_path = "/pcrs/2.0/posture/policy/list",
-	.can = CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_BASIC_EVIDENCE | CAN_QDS | CAN_POSTURE_IDS,
+	.can =
+	    CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_BASIC_EVIDENCE | CAN_QDS | CAN_POSTURE_IDS,
 	.policies_per_resolve = 0,
     },
 };
 
 #define END_OF(date) INT64_C(date)
 static const struct lifecycle_entry built_in[] = {
-    {"postureInfo", "1.0", END_OF(1767225599) /* 2025-12-31 */, END_OF(1782863999) /* 2026-06-30 */},
+    {"postureInfo", "1.0", END_OF(1767225599) /* 2025-12-31 */,
+	END_OF(1782863999) /* 2026-06-30 */},
     {"postureInfo", "2.0", END_OF(1767225599), END_OF(1782863999)},
     {"postureInfo", "3.0", END_OF(1767225599), END_OF(1782863999)},
-    {"postureInfo", "4.0", END_OF(1780271999) /* 2026-05-31 */, END_OF(1796083199) /* 2026-11-30 */},
+    {"postureInfo", "4.0", END_OF(1780271999) /* 2026-05-31 */,
+	END_OF(1796083199) /* 2026-11-30 */},
     {"postureInfo", "5.0", INT64_MAX, INT64_MAX},
     {"policyList", "1.0", END_OF(1796083199), END_OF(1811807999) /* 2027-05-31 */},
     {"policyList", "2.0", INT64_MAX, INT64_MAX},
@@ -49,8 +52,8 @@ find(const struct lifecycle_entry *list, size_t count, const char *api, const ch
 }
 
 bool
-versions_lifecycle(const struct versions *v, const char *api, const char *version,
-    struct lifecycle_entry *ret)
+versions_lifecycle(
+    const struct versions *v, const char *api, const char *version, struct lifecycle_entry *ret)
 {
 	const struct lifecycle_entry *e = find(v->lifecycle, v->lifecycle_count, api, version);
 	if (e == NULL)

@@ -25,21 +25,21 @@ const char *upstream_api_name(enum upstream_api api);
 
 /* What a version of postureInfo can be asked. */
 enum dialect_can {
-	CAN_INACTIVE = 1,          /* excludeInactiveControl (2.0) */
-	CAN_CLOUD = 2,             /* cloudMetaDataRequired (3.0) */
-	CAN_STATUS = 4,            /* status, previousStatus, criticalityValues (3.0) */
-	CAN_BASIC_EVIDENCE = 8,    /* extendedEvidenceRequired=0 (5.0) */
-	CAN_QDS = 16,              /* qdScoreRequired (5.0) */
-	CAN_POSTURE_IDS = 32,      /* a body of posture IDs (5.0) */
-	CAN_SCA = 64,              /* SCA assets beside PC (1.0, 2.0, or by setting) */
+	CAN_INACTIVE = 1,       /* excludeInactiveControl (2.0) */
+	CAN_CLOUD = 2,          /* cloudMetaDataRequired (3.0) */
+	CAN_STATUS = 4,         /* status, previousStatus, criticalityValues (3.0) */
+	CAN_BASIC_EVIDENCE = 8, /* extendedEvidenceRequired=0 (5.0) */
+	CAN_QDS = 16,           /* qdScoreRequired (5.0) */
+	CAN_POSTURE_IDS = 32,   /* a body of posture IDs (5.0) */
+	CAN_SCA = 64,           /* SCA assets beside PC (1.0, 2.0, or by setting) */
 };
 
 struct dialect {
-	const char *version;         /* "5.0" */
-	const char *posture_path;    /* "/pcrs/5.0/posture/postureInfo" */
+	const char *version;      /* "5.0" */
+	const char *posture_path; /* "/pcrs/5.0/posture/postureInfo" */
 	const char *hostids_path;
 	const char *policy_list_path;
-	unsigned can;                /* enum dialect_can */
+	unsigned can;                  /* enum dialect_can */
 	unsigned policies_per_resolve; /* most policies in one hostids call; 0: no limit stated */
 };
 
@@ -55,22 +55,22 @@ struct lifecycle_entry {
 struct versions {
 	const char *const *preferred; /* versions to use, in order of preference */
 	size_t preferred_count;
-	const char *const *sca;       /* versions of this account that carry SCA all the same */
+	const char *const *sca; /* versions of this account that carry SCA all the same */
 	size_t sca_count;
 	const struct lifecycle_entry *lifecycle;
 	size_t lifecycle_count;
 };
 
 /* The dates of one version: the override, else the built-in row. False if nobody knows it. */
-bool versions_lifecycle(const struct versions *v, const char *api, const char *version,
-    struct lifecycle_entry *ret);
-enum version_life versions_life(const struct versions *v, const char *api, const char *version,
-    int64_t now_s);
+bool versions_lifecycle(
+    const struct versions *v, const char *api, const char *version, struct lifecycle_entry *ret);
+enum version_life versions_life(
+    const struct versions *v, const char *api, const char *version, int64_t now_s);
 
 /* The first preferred version that has not ended and can do all of `need`.
  *   STATUS_OK, STATUS_VERSION_UNAVAILABLE */
-enum status versions_choose(const struct versions *v, unsigned need, int64_t now_s,
-    const struct dialect **ret) NODISCARD;
+enum status versions_choose(
+    const struct versions *v, unsigned need, int64_t now_s, const struct dialect **ret) NODISCARD;
 const struct dialect *versions_dialect(const char *version); /* NULL: none of that name */
 
 #endif

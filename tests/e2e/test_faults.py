@@ -1,6 +1,8 @@
 """The upstream's faults: no answer that is not whole and valid ever becomes a 200, no failure hurts
 what was there before, and the next good answer is taken."""
 
+import json
+
 import harness
 
 # fault, members, (status, problem) that a caller without an older result gets; None: a good answer.
@@ -192,6 +194,26 @@ class Faults(harness.StackTest):
         self.assertEqual(result["hostErrors"], [1999])
         self.assertEqual(len(answer.json()["data"]), len(self.good["data"]))
 
+    def test_a_policy_that_is_resolved_twice_spoils_the_answer(self):
+        hosts = {"policyId": "1001", "subscriptionId": "700100", "hostIds": ["5000001", "5000002"]}
+        self.control.fault("body", api="hostids", times=-1, value=json.dumps([hosts, hosts]))
+        self.check_problem(self.client.get("/v1/postures", **self.fresh_query()), 502, "upstream-bad-data")
+
+    def test_progress_counts_what_came(self):
+        self.control.fault("reset", api="postureInfo", times=1)
+        place = self.client.get("/v1/postures", headers={"Prefer": "respond-async"}, **self.fresh_query())
+        self.assertEqual(place.status, 202, place)
+
+        def ended():
+            fetch = self.client.get(place.headers["Location"]).json()
+            self.assertIn(fetch["state"], ("queued", "resolving", "fetching", "complete"))
+            return fetch if fetch["state"] == "complete" else None
+        fetch = harness.wait_until(ended, "the fetch is complete")
+        self.assertEqual(fetch["records"], len(self.good["data"]))
+        self.assertEqual(fetch["calls"], {"done": 1, "planned": 1})
+        self.assertGreater(fetch["bytes"], 0)
+        self.assertEqual(fetch["batches"]["seen"], self.good["result"]["batches"])
+
     def test_a_token_that_dies_is_renewed_once(self):
         logins = self.control.state()["logins"]
         self.control.expire()
@@ -230,6 +252,15 @@ class Credentials(harness.StackTest):
         ready = client.get("/readyz")
         self.assertEqual(ready.status, 503)
         self.assertEqual(ready.json()["status"], "down")
+
+    def test_a_limit_on_logins_is_waited_out(self):
+        stack = self.stack(simulator={"rate": 0})
+        stack.control.fault("429", api="auth", times=1, toWait="2")
+        answer = stack.client().get("/v1/postures", policy=1001)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(stack.control.state()["apis"]["auth"]["calls"], 2)
+        self.assertEqual(stack.gateway.text().count("status=upstream-limit"), 0)
+        self.assertLess(stack.gateway.text().count(" call fetch="), 10)
 
     def test_tokens_that_are_none(self):
         for fault in ("login_200", "login_garbage", "login_empty", "login_huge"):

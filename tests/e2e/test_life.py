@@ -1,5 +1,6 @@
 """Results over time: one fetch for many who ask, walks that nothing disturbs, restarts and crashes."""
 
+import datetime
 import threading
 
 import harness
@@ -140,6 +141,35 @@ class Walks(harness.StackTest):
         harness.wait_until(stand_in, "an answer")
 
 
+    def test_stale_stands_in_at_once_while_a_wait_is_announced(self):
+        stack = self.stack(simulator={"policies": 2, "rate": 0, "concurrency": 0},
+                           settings={"cache": {"fresh_for": "1ms", "stale_for": "1ms", "keep_for": "1h"}})
+        client = stack.client()
+        first = client.get("/v1/postures", policy=1001).json()
+        stack.control.fault("429", api="postureInfo", times=-1, toWait="3000")
+        self.assertEqual(client.get("/v1/postures", headers={"Prefer": "respond-async"}, policy=1002).status, 202)
+        harness.wait_until(lambda: " upstream-limit " in stack.gateway.text(), "the wait is known")
+        calls = stack.control.state()["apis"]["hostids"]["calls"]
+        answer = client.get("/v1/postures", policy=1001)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json(), first)
+        self.assertIn("; hit; ttl=-", answer.headers["Cache-Status"])
+        self.assertEqual(stack.control.state()["apis"]["hostids"]["calls"], calls)
+
+    def test_a_policys_own_freshness_holds_for_its_postures_too(self):
+        stack = self.stack(simulator={"policies": 2, "rate": 0, "concurrency": 0},
+                           settings={"cache": {"fresh_for": "1h"}, 'cache "policy 1001"': {"fresh_for": "1m"}})
+        client = stack.client()
+        for policy, seconds in ((1001, 60), (1002, 3600)):
+            postures = [p["id"] for p in client.get("/v1/postures", policy=policy, limit=2).json()["data"]]
+            answer = client.get("/v1/postures", posture=postures)
+            self.assertEqual(answer.status, 200, answer)
+            result = answer.json()["result"]
+            fetched, until = (datetime.datetime.fromisoformat(result[name].rstrip("Z"))
+                              for name in ("fetchedAt", "freshUntil"))
+            self.assertEqual((until - fetched).total_seconds(), seconds)
+
+
 class Restarts(harness.StackTest):
     def setUp(self):
         self.running = self.stack(simulator={"policies": 2, "hosts": 20, "controls": 20, "rate": 0,
@@ -156,6 +186,8 @@ class Restarts(harness.StackTest):
         for kill in (False, True):
             with self.subTest(kill=kill):
                 self.running.restart_gateway(kill=kill)
+                # nginx may have closed the old connection with the answer that the end cut short
+                self.client = self.running.client()
                 answer = harness.wait_until(
                     lambda: (lambda a: a if a.status != 502 else None)(
                         self.client.get("/v1/postures", policy=1001, limit=50)), "an answer")
@@ -194,6 +226,17 @@ class Restarts(harness.StackTest):
         self.running.control.wait(api="postureInfo", held=1)
         self.assertEqual(self.running.gateway.stop(), 0)
         self.assertFalse(self.running.gateway_socket.exists())
+
+
+    def test_stopping_takes_back_what_waits_for_the_budget(self):
+        stack = self.stack(simulator={"policies": 9, "rate": 0, "concurrency": 0},
+                           settings={"upstream": {"rate_calls": 1, "rate_window": "1h", "hosts_per_call": 5}})
+        client = stack.client()
+        for policy in range(1001, 1010):
+            answer = client.get("/v1/postures", headers={"Prefer": "respond-async"}, policy=policy)
+            self.assertEqual(answer.status, 202, answer)
+        stack.control.wait(api="postureInfo", calls=1)
+        self.assertEqual(stack.gateway.stop(), 0)
 
 
 class Budget(harness.StackTest):

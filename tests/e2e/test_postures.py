@@ -201,6 +201,29 @@ class Answers(harness.StackTest):
         self.assertEqual(other.status, 200)
         self.assertNotEqual(other.headers["ETag"], first.headers["ETag"])
 
+    def test_what_has_no_validator_is_not_spared(self):
+        client = self.shared.client()
+        unknown = client.get("/v1/postures/9223372036854775807", headers={"If-None-Match": "*"})
+        self.assertEqual(unknown.status, 404, unknown)
+        etag = client.get("/v1/postures", policy=1001).headers["ETag"]
+        posted = client.post("/v1/postures/query", {"policy": [1001]}, headers={"If-None-Match": etag})
+        self.assertEqual(posted.status, 200, posted)
+
+    def test_a_body_that_nobody_read_does_not_spoil_the_connection(self):
+        body = json.dumps({"policy": list(range(1, 20000))})
+        wrong, right = self.shared.client(key="all.wrong"), self.shared.client()
+        for _ in range(40):
+            refused = wrong.request("POST", "/v1/postures/query", {"Content-Type": "application/json"}, body)
+            self.assertEqual(refused.status, 401, refused)
+            self.assertEqual(right.get("/healthz").status, 200)
+
+    def test_a_deeply_nested_body_is_refused(self):
+        client = self.shared.client()
+        for body in ('{"policy":' + "[" * 2040, "[" * 100000, '{"policy":' * 2000):
+            answer = client.request("POST", "/v1/postures/query", {"Content-Type": "application/json"}, body)
+            self.assertEqual(answer.status, 400, answer)
+        self.assertEqual(client.get("/healthz").status, 200)
+
     def test_head_is_get_without_the_body(self):
         client = self.shared.client()
         get = client.get("/v1/postures", policy=1001, limit=5)
@@ -267,6 +290,13 @@ class Answers(harness.StackTest):
         self.assertEqual((hidden.status, unknown.status), (404, 404))
         strip = lambda a: {k: v for k, v in a.json().items() if k != "instance"}
         self.assertEqual(strip(hidden), strip(unknown))
+        # nor do the counts of a list tell them apart
+        results = [red.get("/v1/postures", posture=p).json() for p in (foreign, 4611686018427387904)]
+        for answer in results:
+            self.assertEqual(answer["data"], [])
+            for name in ("id", "fetchedAt", "freshUntil"):
+                answer["result"].pop(name)
+        self.assertEqual(results[0], results[1])
 
     def test_evidence_is_for_those_who_may_see_it(self):
         everyone, red = self.shared.client(), self.shared.client(1)
@@ -442,6 +472,20 @@ class BadRequests(harness.StackTest):
                 self.assertEqual(answer.status, status, answer)
                 self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
         self.assertEqual(client.request("GET", "/v1/postures?policy=1001", {}, b"hello").status, 400)
+
+    def test_an_endpoint_without_parameters_takes_none(self):
+        client = self.shared.client()
+        for target in ("/healthz?x=1", "/v1/fetches/1?x=1"):
+            self.assertEqual(client.get(target).status, 400, target)
+        answer = client.post("/v1/postures/query?limit=5", {"policy": [1001]})
+        self.assertEqual(answer.status, 400, answer)
+
+    def test_what_cannot_be_served_is_not_acceptable(self):
+        client = self.shared.client()
+        for accept, status in [("text/csv", 406), ("application/json;q=0", 406), ("text/html, */*;q=0.1", 200),
+                               ("application/*", 200), ("", 200), ("application/json, */*;q=0", 200)]:
+            answer = client.get("/v1/postures", headers={"Accept": accept}, policy=1001)
+            self.assertEqual(answer.status, status, (accept, answer))
 
     def test_urls_that_are_too_long(self):
         answer = self.shared.client().get("/v1/postures?policy=1001&host=" + "1," * 5000 + "1")

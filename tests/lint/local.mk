@@ -1,5 +1,6 @@
 # The project's own rules; ./dev lint runs them too. selftest.sh breaks each of them once.
 LINT_TESTS = \
+	tests/lint/api-docs.sh \
 	tests/lint/banned.sh \
 	tests/lint/includes.sh \
 	tests/lint/problems.sh \

@@ -88,4 +88,41 @@ cp "$here/../../nginx/posturegate/http.conf" "$tree/nginx/posturegate/"
 sed -i '/error_page 502/d' "$tree/nginx/posturegate/server.conf"
 broken_problems "a missing error page"
 
+mkdir -p "$tree/docs" "$tree/gateway/query" "$tree/gateway/front"
+fresh_api()
+{
+	for file in docs/api.md nginx/posturegate/http.conf gateway/query/query_table.h \
+		gateway/front/route_table.h gateway/base/status_table.h; do
+		cp "$here/../../$file" "$tree/$file"
+	done
+}
+# broken_api FILE SED-SCRIPT: after that edit, api-docs.sh must have something to say
+broken_api()
+{
+	fresh_api
+	sed -i -E "$2" "$tree/$1"
+	if cmp -s "$here/../../$1" "$tree/$1"; then
+		echo "selftest: '$2' changes nothing in $1"
+		failures=$((failures + 1))
+	elif told=$(top_srcdir=$tree sh "$here/api-docs.sh" 2>&1); then
+		echo "selftest: api-docs.sh did not find '$2' in $1"
+		failures=$((failures + 1))
+	fi
+}
+fresh_api
+if ! told=$(top_srcdir=$tree sh "$here/api-docs.sh" 2>&1); then
+	echo "selftest: api-docs.sh: $told"
+	failures=$((failures + 1))
+fi
+broken_api gateway/query/query_table.h 's/^PARAM\(limit,/PARAM(pageSize,/'
+broken_api gateway/front/route_table.h '/^ROUTE\(HEALTHZ,/s/METHOD_GET \| METHOD_HEAD/METHOD_GET/'
+broken_api gateway/front/route_table.h '/^ROUTE\(FETCH,/s/true/false/'
+broken_api gateway/base/status_table.h 's/"cursor-expired"/"cursor-gone"/'
+broken_api gateway/base/status_table.h '/^STATUS\(BUSY,/s/503/429/'
+broken_api nginx/posturegate/http.conf 's|/problems/misdirected|/problems/lost|'
+broken_api docs/api.md '/^\| .changedSince. /d'
+broken_api docs/api.md '/^\| GET, HEAD \| .\/readyz. /d'
+broken_api docs/api.md '/^\| .gateway-timeout. /d'
+broken_api docs/api.md '/^\| .limit. \| 1 to/p'
+
 [ $failures -eq 0 ]

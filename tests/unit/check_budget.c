@@ -14,7 +14,8 @@
 static struct budget *
 make(uint64_t calls, int64_t window_ms, uint64_t concurrency)
 {
-	struct budget_options o = {.rate_calls = calls, .rate_window_ms = window_ms, .concurrency = concurrency};
+	struct budget_options o = {
+	    .rate_calls = calls, .rate_window_ms = window_ms, .concurrency = concurrency};
 	struct budget *b = budget_new(&o);
 	ck_assert_ptr_nonnull(b);
 	return b;
@@ -23,14 +24,19 @@ make(uint64_t calls, int64_t window_ms, uint64_t concurrency)
 static struct budget_entry
 entry(enum upstream_api api, enum budget_class class)
 {
-	return (struct budget_entry){.api = api, .class = class, .consumer = "c", .deadline_ms = CLOCK_NEVER};
+	return (struct budget_entry){
+	    .api = api, .class = class, .consumer = "c", .deadline_ms = CLOCK_NEVER};
 }
 
 static struct transport_head
 silent_head(void)
 {
-	return (struct transport_head){.wait_ms = -1, .rate_limit = -1, .rate_remaining = -1,
-	    .rate_window_s = -1, .concurrency_limit = -1, .concurrency_running = -1};
+	return (struct transport_head){.wait_ms = -1,
+	    .rate_limit = -1,
+	    .rate_remaining = -1,
+	    .rate_window_s = -1,
+	    .concurrency_limit = -1,
+	    .concurrency_running = -1};
 }
 
 /* Submits an interactive one and behind it one of another API in the background: which of them
@@ -170,6 +176,18 @@ START_TEST(a_passed_deadline_gives_the_entry_back_unused)
 }
 END_TEST
 
+START_TEST(a_refusal_without_headers_says_nothing_about_the_gate)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct budget_entry e = entry(API_HOSTIDS, BUDGET_INTERACTIVE), next = e;
+	budget_submit(b, &e);
+	ck_assert_ptr_eq(budget_next(b), &e);
+	budget_done(b, &e, true, NULL);
+	ck_assert(can_go(b, &next));
+	budget_free(b);
+}
+END_TEST
+
 START_TEST(a_refusal_shuts_the_gate_of_its_api_for_the_announced_wait)
 {
 	struct budget *b = make(0, HOUR_MS, 0);
@@ -213,7 +231,8 @@ END_TEST
 
 START_TEST(pinned_limits_stay)
 {
-	struct budget_options o = {.rate_calls = 1, .rate_window_ms = HOUR_MS, .rate_pinned = true, .concurrency = 1};
+	struct budget_options o = {
+	    .rate_calls = 1, .rate_window_ms = HOUR_MS, .rate_pinned = true, .concurrency = 1};
 	struct budget *b = budget_new(&o);
 	struct transport_head head = silent_head();
 	struct budget_entry e = entry(API_POSTURE_INFO, BUDGET_INTERACTIVE);
@@ -274,6 +293,7 @@ main(void)
 	tcase_add_test(t, never_more_under_way_than_the_concurrency);
 	tcase_add_test(t, interactive_goes_before_background_and_then_by_arrival);
 	tcase_add_test(t, a_passed_deadline_gives_the_entry_back_unused);
+	tcase_add_test(t, a_refusal_without_headers_says_nothing_about_the_gate);
 	tcase_add_test(t, a_refusal_shuts_the_gate_of_its_api_for_the_announced_wait);
 	tcase_add_test(t, headers_raise_and_lower_the_limits);
 	tcase_add_test(t, pinned_limits_stay);

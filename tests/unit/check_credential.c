@@ -16,11 +16,13 @@
 static struct {
 	atomic_int logins, inside, most_inside;
 	enum status answer;
+	int64_t wait_ms;
 	char token[256];
 } fake;
 
 static enum status
-fake_login(void *ctx, struct transport *t, const atomic_bool *cancelled, char **ret_token)
+fake_login(void *ctx, struct transport *t, const atomic_bool *cancelled, char **ret_token,
+    int64_t *ret_wait_ms)
 {
 	(void)ctx, (void)t, (void)cancelled;
 	int inside = atomic_fetch_add(&fake.inside, 1) + 1;
@@ -33,6 +35,8 @@ fake_login(void *ctx, struct transport *t, const atomic_bool *cancelled, char **
 		snprintf(text, sizeof text, "%s%d", fake.token, n);
 		*ret_token = strdup(text);
 	}
+	if (st == STATUS_UPSTREAM_LIMIT)
+		*ret_wait_ms = fake.wait_ms;
 	atomic_fetch_sub(&fake.inside, 1);
 	return st;
 }
@@ -131,6 +135,21 @@ START_TEST(tokens_refused_right_after_login_stop_the_logins)
 }
 END_TEST
 
+START_TEST(a_token_that_worked_forgives_an_early_refusal)
+{
+	struct credential *c = make("/nonexistent");
+	uint64_t g;
+	for (int i = 0; i < 5; i++) {
+		credential_token_free(take(c, &g));
+		credential_worked(c, g);
+		credential_refused(c, g);
+	}
+	credential_token_free(take(c, &g));
+	ck_assert_int_eq(fake.logins, 6);
+	credential_free(c);
+}
+END_TEST
+
 static void
 write_file(const char *path, const char *text)
 {
@@ -173,6 +192,23 @@ START_TEST(a_failing_upstream_is_not_asked_again_at_once)
 	fake.answer = STATUS_UPSTREAM_DOWN;
 	ck_status(credential_token(c, NULL, NULL, &token, &g), STATUS_UPSTREAM_DOWN);
 	ck_status(credential_token(c, NULL, NULL, &token, &g), STATUS_UPSTREAM_DOWN);
+	ck_assert_int_eq(fake.logins, 1);
+	ck_assert_int_eq(credential_state(c), CREDENTIAL_UNKNOWN);
+	credential_free(c);
+}
+END_TEST
+
+START_TEST(a_limit_on_logins_is_waited_out_and_told)
+{
+	struct credential *c = make("/nonexistent");
+	uint64_t g;
+	char *token;
+	ck_assert_int_eq(credential_wait_ms(c), 0);
+	fake.answer = STATUS_UPSTREAM_LIMIT;
+	fake.wait_ms = 3600000;
+	ck_status(credential_token(c, NULL, NULL, &token, &g), STATUS_UPSTREAM_LIMIT);
+	ck_assert(credential_wait_ms(c) > 3000000);
+	ck_status(credential_token(c, NULL, NULL, &token, &g), STATUS_UPSTREAM_LIMIT);
 	ck_assert_int_eq(fake.logins, 1);
 	ck_assert_int_eq(credential_state(c), CREDENTIAL_UNKNOWN);
 	credential_free(c);
@@ -274,7 +310,8 @@ START_TEST(limits_are_read_in_every_spelling)
 {
 	struct transport_head head = {.rate_limit = -1, .concurrency_limit = -1};
 	static const char *const lines[] = {"x-RateLimit-limit: 25", "X-RateLimit-Window-Sec: 60",
-	    "X-RateLimit-Remaining: 24", "X-ConcurrencyLimit-Limit: 2", "X-Concurrency-Limit-Running: 1"};
+	    "X-RateLimit-Remaining: 24", "X-ConcurrencyLimit-Limit: 2",
+	    "X-Concurrency-Limit-Running: 1"};
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
 		transport_header(&head, lines[i], strlen(lines[i]), 0);
 	ck_assert_int_eq(head.rate_limit, 25);
@@ -298,11 +335,14 @@ main(void)
 	tcase_add_test(t, a_stampede_makes_one_login);
 	tcase_add_test(t, a_refused_token_is_renewed_once_however_many_say_so);
 	tcase_add_test(t, tokens_refused_right_after_login_stop_the_logins);
+	tcase_add_test(t, a_token_that_worked_forgives_an_early_refusal);
 	tcase_add_test(t, rejected_credentials_stop_until_the_password_file_changes);
 	tcase_add_test(t, a_failing_upstream_is_not_asked_again_at_once);
+	tcase_add_test(t, a_limit_on_logins_is_waited_out_and_told);
 	tcase_add_test(t, a_token_tells_its_own_life);
 	tcase_add_loop_test(t, a_status_means_one_thing, 0, ARRAY_LEN(classes));
-	tcase_add_loop_test(t, a_wait_is_read_in_every_form_and_kept_in_bounds, 0, ARRAY_LEN(waits));
+	tcase_add_loop_test(
+	    t, a_wait_is_read_in_every_form_and_kept_in_bounds, 0, ARRAY_LEN(waits));
 	tcase_add_test(t, the_upstreams_own_wait_outweighs_retry_after);
 	tcase_add_test(t, limits_are_read_in_every_spelling);
 	suite_add_tcase(s, t);

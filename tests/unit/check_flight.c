@@ -3,9 +3,11 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
 #include "gateway/fetch/flight.h"
 #include "tests/unit/unit.h"
 
@@ -125,6 +127,94 @@ START_TEST(stopping_ends_the_waiting_without_an_end)
 }
 END_TEST
 
+/* Publishes a result of one record of a megabyte. */
+static struct cache_result *
+publish(struct cache *c)
+{
+	static char body[1 << 20];
+	static const char text[] = "a";
+	struct row row = {.id = 1, .policy = 1};
+	struct cache_manifest m = {.text = text,
+	    .text_len = 1,
+	    .complete = true,
+	    .version = "5.0",
+	    .fetched_at_ms = 1000,
+	    .fresh_until_ms = 2000,
+	    .stale_until_ms = 2000,
+	    .keep_until_ms = 1000000};
+	struct cache_stage *stage;
+	struct cache_part *part;
+	struct cache_result *r;
+	memset(body, '1', sizeof body);
+	crypto_sha256(text, 1, m.digest);
+	ck_status(cache_stage_open(c, NULL, 1000, &stage), STATUS_OK);
+	ck_status(cache_part_open(stage, 0, 0, &part), STATUS_OK);
+	ck_status(cache_part_add(part, &row, body, sizeof body, "", 0), STATUS_OK);
+	ck_status(cache_part_commit(part), STATUS_OK);
+	struct cache_part_info info = cache_part_info(part);
+	cache_part_close(part);
+	m.parts = &info;
+	m.part_count = 1;
+	ck_status(cache_stage_publish(stage, &m, 1000, &r), STATUS_OK);
+	return r;
+}
+
+START_TEST(a_result_is_held_only_by_who_waited_for_it)
+{
+	char dir[] = "/tmp/check-flight-XXXXXX", command[64];
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	struct cache_options o = {.dir = dir, .size_bytes = 64 * MIB, .readers = 4};
+	struct cache *c;
+	struct cache_stats stats;
+	ck_status(cache_open(&o, 1000, &c), STATUS_OK);
+	struct flights *fs = flights_new();
+	bool leader, more;
+	uint64_t dropped;
+	struct flight *f = join(fs, digest_a, "a", &leader), *g = join(fs, digest_a, "a", &leader);
+	struct cache_result *r = publish(c);
+	flight_end(f, STATUS_OK, 0, r);
+	cache_release(r);
+	flight_release(f);
+	r = flight_result(g); /* g still waits */
+	ck_assert_ptr_nonnull(r);
+	cache_release(r);
+	flight_release(g);
+	/* nobody does any more: what is dropped can go */
+	ck_status(cache_drop_policy(c, 0, &dropped), STATUS_OK);
+	do
+		ck_status(cache_sweep(c, 1001, &more), STATUS_OK);
+	while (more);
+	cache_get_stats(c, &stats);
+	ck_assert_uint_lt(stats.used_bytes, 1 << 20);
+	flights_free(fs);
+	cache_close(c);
+	snprintf(command, sizeof command, "rm -rf %s", dir);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+START_TEST(the_watermark_follows_the_current_attempt)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	uint32_t attempt = 9;
+	uint64_t records = 9;
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	ck_assert(!flight_watermark(f, 0, &attempt, &records));
+	flight_committed(f, 40, 0, 100);
+	ck_assert(!flight_watermark(f, 39, &attempt, &records));
+	ck_assert(flight_watermark(f, 40, &attempt, &records));
+	ck_assert_uint_eq(attempt, 0);
+	ck_assert_uint_eq(records, 100);
+	flight_committed(f, 40, 1, 20);
+	ck_assert(flight_watermark(f, 40, &attempt, &records));
+	ck_assert_uint_eq(attempt, 1);
+	ck_assert_uint_eq(records, 20);
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
 START_TEST(ended_flights_are_found_by_their_id_for_a_while)
 {
 	struct flights *fs = flights_new();
@@ -170,6 +260,8 @@ main(void)
 	tcase_add_test(t, waiting_ends_at_its_deadline);
 	tcase_add_test(t, hundreds_of_waiters_wake_at_once);
 	tcase_add_test(t, stopping_ends_the_waiting_without_an_end);
+	tcase_add_test(t, a_result_is_held_only_by_who_waited_for_it);
+	tcase_add_test(t, the_watermark_follows_the_current_attempt);
 	tcase_add_test(t, ended_flights_are_found_by_their_id_for_a_while);
 	suite_add_tcase(s, t);
 	return unit_run(s);

@@ -79,29 +79,27 @@ static const struct {
 	int64_t age_ms;
 	enum verdict verdict;
 } verdicts[] = {
-    {NULL, false, 0, VERDICT_FRESH},
-    {NULL, false, 99999, VERDICT_FRESH},
-    {NULL, false, 100000, VERDICT_STALE},
-    {NULL, false, 299999, VERDICT_STALE},
-    {NULL, false, 300000, VERDICT_EXPIRED},
-    {"no-cache", false, 1000, VERDICT_FRESH},
-    {"no-cache", true, 1000, VERDICT_REQUEST},
-    {"max-age=5", true, 5000, VERDICT_FRESH},
+    {NULL, false, 0, VERDICT_FRESH}, {NULL, false, 99999, VERDICT_FRESH},
+    {NULL, false, 100000, VERDICT_STALE}, {NULL, false, 299999, VERDICT_STALE},
+    {NULL, false, 300000, VERDICT_EXPIRED}, {"no-cache", false, 1000, VERDICT_FRESH},
+    {"no-cache", true, 1000, VERDICT_REQUEST}, {"max-age=5", true, 5000, VERDICT_FRESH},
     {"max-age=5", true, 5001, VERDICT_REQUEST},
     {"max-age=5", false, 30000, VERDICT_FRESH}, /* the floor is 30 s */
-    {"max-age=5", false, 30001, VERDICT_REQUEST},
-    {"max-age=500", false, 150000, VERDICT_STALE},
+    {"max-age=5", false, 30001, VERDICT_REQUEST}, {"max-age=500", false, 150000, VERDICT_STALE},
     {NULL, false, -5000, VERDICT_FRESH}, /* the wall clock was set back */
 };
 
 START_TEST(a_result_is_judged_by_its_age_and_by_what_was_asked)
 {
 	const int64_t fetched = INT64_C(1700000000000);
-	struct cache_manifest m = {.fetched_at_ms = fetched, .fresh_until_ms = fetched + 100000,
-	    .stale_until_ms = fetched + 300000, .keep_until_ms = fetched + 900000};
+	struct cache_manifest m = {.fetched_at_ms = fetched,
+	    .fresh_until_ms = fetched + 100000,
+	    .stale_until_ms = fetched + 300000,
+	    .keep_until_ms = fetched + 900000};
 	struct conditions c;
 	conditions_parse(&c, verdicts[_i].cache_control, NULL, NULL);
-	ck_assert_int_eq(conditions_verdict(&c, &m, fetched + verdicts[_i].age_ms, verdicts[_i].force, 30000),
+	ck_assert_int_eq(
+	    conditions_verdict(&c, &m, fetched + verdicts[_i].age_ms, verdicts[_i].force, 30000),
 	    verdicts[_i].verdict);
 }
 END_TEST
@@ -117,6 +115,23 @@ START_TEST(a_wait_is_capped)
 	ck_assert_int_eq(conditions_wait_ms(&c, 25000, 60000), 60000);
 	conditions_parse(&c, NULL, "respond-async", NULL);
 	ck_assert_int_eq(conditions_wait_ms(&c, 25000, 60000), 0);
+}
+END_TEST
+
+START_TEST(accept_is_weighed_as_the_rfc_says)
+{
+	static const struct {
+		const char *accept;
+		bool good;
+	} cases[] = {{"*/*", true}, {"application/json", true},
+	    {"text/html, application/json;q=0.5", true}, {"text/html", false},
+	    {"application/json;q=0", false}, {"application/json; q=0.000", false},
+	    {"application/json;q=0.001", true}, {"*/*, application/json;q=0", false},
+	    {"application/json, */*;q=0", true}, {"application/*;q=0, */*", false},
+	    {"Application/JSON", true}, {"application/jsonx", false}, {",,", false}};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		ck_assert_msg(conditions_accept_json(cases[i].accept) == cases[i].good, "%s",
+		    cases[i].accept);
 }
 END_TEST
 
@@ -141,11 +156,15 @@ static struct access *
 make_access(struct settings_consumer *list)
 {
 	static const uint64_t policies[] = {3, 5};
-	list[0] = (struct settings_consumer){.name = "red", .key_count = 2, .expires_s = INT64_MAX,
-	    .policies = policies, .policy_count = 2};
+	list[0] = (struct settings_consumer){.name = "red",
+	    .key_count = 2,
+	    .expires_s = INT64_MAX,
+	    .policies = policies,
+	    .policy_count = 2};
 	crypto_sha256("red.one", 7, list[0].keys[0]);
 	crypto_sha256("red.two", 7, list[0].keys[1]);
-	list[1] = (struct settings_consumer){.name = "blue", .key_count = 1, .expires_s = 1000, .all_policies = true};
+	list[1] = (struct settings_consumer){
+	    .name = "blue", .key_count = 1, .expires_s = 1000, .all_policies = true};
 	crypto_sha256("blue.key", 8, list[1].keys[0]);
 	return access_new(list, 2);
 }
@@ -179,7 +198,7 @@ START_TEST(a_key_opens_only_for_its_owner)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const struct consumer *c;
 		ck_status(access_check(a, cases[i].authorization, cases[i].authorization != NULL,
-		              cases[i].api_key, cases[i].api_key != NULL, cases[i].now_s, &c),
+			      cases[i].api_key, cases[i].api_key != NULL, cases[i].now_s, &c),
 		    cases[i].status);
 	}
 	const struct consumer *c;
@@ -213,7 +232,8 @@ START_TEST(a_line_end_in_a_header_makes_the_answer_an_error)
 	buf_init(&head, 4096);
 	response_header(&r, "X-Good", "%s", "fine");
 	response_head(&r, &head);
-	ck_assert_str_eq(buf_str(&head), "Status: 200 OK\r\nX-Good: fine\r\nContent-Length: 0\r\n\r\n");
+	ck_assert_str_eq(
+	    buf_str(&head), "Status: 200 OK\r\nX-Good: fine\r\nContent-Length: 0\r\n\r\n");
 	response_header(&r, "X-Bad", "%s", "a\r\nSet-Cookie: b");
 	buf_reset(&head);
 	response_head(&r, &head);
@@ -232,13 +252,18 @@ START_TEST(a_problem_replaces_what_was_there)
 	buf_str_add(&r.body, "{\"data\":[");
 	response_header(&r, "ETag", "\"x\"");
 	response_problem(&r, STATUS_BAD_REQUEST, "id1", NULL, &errors, 0, NULL);
-	ck_assert_str_eq(buf_str(&r.body), "{\"type\":\"/problems/bad-request\",\"title\":\"The request is not valid\",\"status\":400,"
-	                                   "\"instance\":\"id1\",\"errors\":[{\"parameter\":\"limit\",\"message\":\"say \\\"1\\\" to 1000\"}]}\n");
+	ck_assert_str_eq(buf_str(&r.body), "{\"type\":\"/problems/bad-request\",\"title\":\"The "
+					   "request is not valid\",\"status\":400,"
+					   "\"instance\":\"id1\",\"errors\":[{\"parameter\":"
+					   "\"limit\",\"message\":\"say \\\"1\\\" to 1000\"}]}\n");
 	ck_assert_ptr_null(strstr(buf_str(&r.headers), "ETag"));
 	response_problem(&r, STATUS_UPSTREAM_LIMIT, "id1", NULL, NULL, 1001, ",\"cachedAge\":5");
 	ck_assert_int_eq(r.http, 503);
 	ck_assert_ptr_nonnull(strstr(buf_str(&r.headers), "Retry-After: 2\r\n"));
 	ck_assert_ptr_nonnull(strstr(buf_str(&r.body), ",\"cachedAge\":5}"));
+	/* who is told to come later is told when */
+	response_problem(&r, STATUS_UPSTREAM_DOWN, "id1", NULL, NULL, 0, NULL);
+	ck_assert_ptr_nonnull(strstr(buf_str(&r.headers), "Retry-After: 5\r\n"));
 	response_fini(&r);
 }
 END_TEST
@@ -252,8 +277,10 @@ main(void)
 	TCase *t = tcase_create("front");
 	tcase_add_loop_test(t, a_path_has_one_spelling, 0, ARRAY_LEN(routes));
 	tcase_add_test(t, directives_are_read_and_nonsense_is_left_aside);
-	tcase_add_loop_test(t, a_result_is_judged_by_its_age_and_by_what_was_asked, 0, ARRAY_LEN(verdicts));
+	tcase_add_loop_test(
+	    t, a_result_is_judged_by_its_age_and_by_what_was_asked, 0, ARRAY_LEN(verdicts));
 	tcase_add_test(t, a_wait_is_capped);
+	tcase_add_test(t, accept_is_weighed_as_the_rfc_says);
 	tcase_add_test(t, validators_match_as_the_rfc_says);
 	tcase_add_test(t, a_key_opens_only_for_its_owner);
 	tcase_add_test(t, a_grant_covers_all_or_nothing);

@@ -9,8 +9,11 @@
 static struct query
 empty_query(void)
 {
-	return (struct query){.evaluated_since = DATE_NONE, .scanned_since = DATE_NONE,
-	    .scanned_from = DATE_NONE, .scanned_to = DATE_NONE, .changed_since = DATE_NONE};
+	return (struct query){.evaluated_since = DATE_NONE,
+	    .scanned_since = DATE_NONE,
+	    .scanned_from = DATE_NONE,
+	    .scanned_to = DATE_NONE,
+	    .changed_since = DATE_NONE};
 }
 
 static const struct dialect *
@@ -33,7 +36,7 @@ START_TEST(a_plain_query_writes_every_default_out)
 {
 	struct query q = empty_query();
 	posture_path_is(&q, "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=0"
-	                    "&excludeInactiveControl=0&cloudMetaDataRequired=0&qdScoreRequired=0");
+			    "&excludeInactiveControl=0&cloudMetaDataRequired=0&qdScoreRequired=0");
 }
 END_TEST
 
@@ -49,12 +52,13 @@ START_TEST(every_filter_is_pushed_upstream)
 	q.scanned_from = 86400;
 	q.scanned_to = 86400 * 2 - 1;
 	q.changed_since = 1;
-	posture_path_is(&q, "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=1"
-	                    "&extendedEvidenceRequired=1&excludeInactiveControl=1&cloudMetaDataRequired=1"
-	                    "&qdScoreRequired=1&status=Passed,Error&previousStatus=Failed"
-	                    "&criticalityValues=0,5&lastEvaluationDate=1970-01-01T00:00:00Z"
-	                    "&lastScanDateFrom=1970-01-02T00:00:00Z&lastScanDateTo=1970-01-02T23:59:59Z"
-	                    "&statusChangedSince=1970-01-01T00:00:01Z");
+	posture_path_is(&q,
+	    "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=1"
+	    "&extendedEvidenceRequired=1&excludeInactiveControl=1&cloudMetaDataRequired=1"
+	    "&qdScoreRequired=1&status=Passed,Error&previousStatus=Failed"
+	    "&criticalityValues=0,5&lastEvaluationDate=1970-01-01T00:00:00Z"
+	    "&lastScanDateFrom=1970-01-02T00:00:00Z&lastScanDateTo=1970-01-02T23:59:59Z"
+	    "&statusChangedSince=1970-01-01T00:00:01Z");
 }
 END_TEST
 
@@ -63,9 +67,10 @@ START_TEST(basic_evidence_says_that_it_is_not_extended)
 	struct query q = empty_query();
 	q.evidence = EVIDENCE_BASIC;
 	q.scanned_since = 60;
-	posture_path_is(&q, "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=1"
-	                    "&extendedEvidenceRequired=0&excludeInactiveControl=0&cloudMetaDataRequired=0"
-	                    "&qdScoreRequired=0&lastScanDate=1970-01-01T00:01:00Z");
+	posture_path_is(&q,
+	    "/pcrs/5.0/posture/postureInfo?compressionRequired=1&evidenceRequired=1"
+	    "&extendedEvidenceRequired=0&excludeInactiveControl=0&cloudMetaDataRequired=0"
+	    "&qdScoreRequired=0&lastScanDate=1970-01-01T00:01:00Z");
 }
 END_TEST
 
@@ -80,7 +85,7 @@ START_TEST(what_a_query_needs_of_a_version)
 	q.qds = q.cloud = q.exclude_inactive = true;
 	q.criticality = 1;
 	ck_assert_uint_eq(plan_needs(&q), CAN_SCA | CAN_POSTURE_IDS | CAN_BASIC_EVIDENCE | CAN_QDS |
-	        CAN_CLOUD | CAN_INACTIVE | CAN_STATUS);
+					      CAN_CLOUD | CAN_INACTIVE | CAN_STATUS);
 }
 END_TEST
 
@@ -91,8 +96,9 @@ START_TEST(bodies_have_their_ids_as_strings)
 	struct buf b;
 	buf_init(&b, 4096);
 	plan_hosts_body(1, 2, hosts, 2, &b);
-	ck_assert_str_eq(buf_str(&b), "[{\"policyId\":\"1\",\"subscriptionId\":\"2\",\"hostIds\":[\"7\","
-	                              "\"9223372036854775807\"]}]");
+	ck_assert_str_eq(buf_str(&b),
+	    "[{\"policyId\":\"1\",\"subscriptionId\":\"2\",\"hostIds\":[\"7\","
+	    "\"9223372036854775807\"]}]");
 	buf_reset(&b);
 	plan_postures_body(3, ranges, 2, &b);
 	ck_assert_str_eq(buf_str(&b), "[{\"subscriptionId\":\"3\",\"postureId\":\"1,5-9\"}]");
@@ -119,7 +125,9 @@ read_element(struct plan_resolved *ret, const char *const *members)
 START_TEST(an_element_is_read_with_ids_quoted_or_not)
 {
 	struct plan_resolved r;
-	ck_status(READ(&r, "policyId", "\"10\"", "subscriptionId", "20", "hostIds", "[\"3\", 4 ,\"3\"]"), STATUS_OK);
+	ck_status(
+	    READ(&r, "policyId", "\"10\"", "subscriptionId", "20", "hostIds", "[\"3\", 4 ,\"3\"]"),
+	    STATUS_OK);
 	ck_assert_uint_eq(r.policy, 10);
 	ck_assert_uint_eq(r.subscription, 20);
 	ck_assert_uint_eq(r.host_count, 3);
@@ -136,7 +144,8 @@ START_TEST(no_hosts_is_an_answer_and_no_answer_is_not)
 	ck_assert_uint_eq(r.host_count, 0);
 	free(r.hosts);
 	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2"), STATUS_UPSTREAM_MALFORMED);
-	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "null"), STATUS_UPSTREAM_MALFORMED);
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "null"),
+	    STATUS_UPSTREAM_MALFORMED);
 	ck_status(READ(&r, "policyId", "1", "hostIds", "[1]"), STATUS_UPSTREAM_MALFORMED);
 	ck_status(READ(&r, "subscriptionId", "1", "hostIds", "[1]"), STATUS_UPSTREAM_MALFORMED);
 }
@@ -147,11 +156,15 @@ START_TEST(an_in_band_error_is_kept_beside_the_hosts)
 	struct plan_resolved r;
 	ck_status(READ(&r, "policyId", "1", "error", "\"no\""), STATUS_OK);
 	ck_assert(r.error);
-	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "[\"5\"]", "error", "\"some\""), STATUS_OK);
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "[\"5\"]", "error",
+		      "\"some\""),
+	    STATUS_OK);
 	ck_assert(r.error);
 	ck_assert_uint_eq(r.host_count, 1);
 	free(r.hosts);
-	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "[]", "error", "null"), STATUS_OK);
+	ck_status(
+	    READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", "[]", "error", "null"),
+	    STATUS_OK);
 	ck_assert(!r.error);
 	free(r.hosts);
 }
@@ -163,7 +176,8 @@ static const char *const bad_hosts[] = {"[0]", "[-1]", "[\"x\"]", "[1.5]", "[922
 START_TEST(a_host_that_is_no_id_spoils_the_answer)
 {
 	struct plan_resolved r;
-	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", bad_hosts[_i]), STATUS_UPSTREAM_MALFORMED);
+	ck_status(READ(&r, "policyId", "1", "subscriptionId", "2", "hostIds", bad_hosts[_i]),
+	    STATUS_UPSTREAM_MALFORMED);
 }
 END_TEST
 
@@ -171,8 +185,8 @@ START_TEST(the_policy_list_tells_the_subscription)
 {
 	static const char number[] = "{\"subscriptionId\": 263191, \"policyList\":[]}";
 	static const char string[] = "{\"subscriptionId\":\"263191\"}";
-	static const char *const bad[] = {"", "[]", "{}", "{\"subscriptionId\":null}", "{\"subscriptionId\":0}",
-	    "{\"subscriptionId\":\"x\"}", "{\"subscriptionId\":1"};
+	static const char *const bad[] = {"", "[]", "{}", "{\"subscriptionId\":null}",
+	    "{\"subscriptionId\":0}", "{\"subscriptionId\":\"x\"}", "{\"subscriptionId\":1"};
 	uint64_t id = 0;
 	ck_status(plan_read_subscription(number, strlen(number), &id), STATUS_OK);
 	ck_assert_uint_eq(id, 263191);
@@ -180,7 +194,8 @@ START_TEST(the_policy_list_tells_the_subscription)
 	ck_status(plan_read_subscription(string, strlen(string), &id), STATUS_OK);
 	ck_assert_uint_eq(id, 263191);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		ck_status(plan_read_subscription(bad[i], strlen(bad[i]), &id), STATUS_UPSTREAM_MALFORMED);
+		ck_status(
+		    plan_read_subscription(bad[i], strlen(bad[i]), &id), STATUS_UPSTREAM_MALFORMED);
 }
 END_TEST
 

@@ -19,19 +19,27 @@ static const struct versions plain = {.preferred = preferred, .preferred_count =
 
 START_TEST(a_version_lives_until_the_last_second_of_its_month)
 {
-	ck_assert_int_eq(versions_life(&plain, "postureInfo", "4.0", at("2026-05-31T23:59:59Z")), VERSION_ACTIVE);
-	ck_assert_int_eq(versions_life(&plain, "postureInfo", "4.0", at("2026-06-01T00:00:00Z")), VERSION_ENDING);
-	ck_assert_int_eq(versions_life(&plain, "postureInfo", "4.0", at("2026-11-30T23:59:59Z")), VERSION_ENDING);
-	ck_assert_int_eq(versions_life(&plain, "postureInfo", "4.0", at("2026-12-01T00:00:00Z")), VERSION_ENDED);
-	ck_assert_int_eq(versions_life(&plain, "postureInfo", "5.0", at("2036-01-01T00:00:00Z")), VERSION_ACTIVE);
+	ck_assert_int_eq(versions_life(&plain, "postureInfo", "4.0", at("2026-05-31T23:59:59Z")),
+	    VERSION_ACTIVE);
+	ck_assert_int_eq(versions_life(&plain, "postureInfo", "4.0", at("2026-06-01T00:00:00Z")),
+	    VERSION_ENDING);
+	ck_assert_int_eq(versions_life(&plain, "postureInfo", "4.0", at("2026-11-30T23:59:59Z")),
+	    VERSION_ENDING);
+	ck_assert_int_eq(
+	    versions_life(&plain, "postureInfo", "4.0", at("2026-12-01T00:00:00Z")), VERSION_ENDED);
+	ck_assert_int_eq(versions_life(&plain, "postureInfo", "5.0", at("2036-01-01T00:00:00Z")),
+	    VERSION_ACTIVE);
 }
 END_TEST
 
 START_TEST(the_policy_list_has_dates_of_its_own)
 {
-	ck_assert_int_eq(versions_life(&plain, "policyList", "1.0", at("2026-11-22")), VERSION_ACTIVE);
-	ck_assert_int_eq(versions_life(&plain, "policyList", "1.0", at("2027-05-31")), VERSION_ENDING);
-	ck_assert_int_eq(versions_life(&plain, "policyList", "1.0", at("2027-06-01")), VERSION_ENDED);
+	ck_assert_int_eq(
+	    versions_life(&plain, "policyList", "1.0", at("2026-11-22")), VERSION_ACTIVE);
+	ck_assert_int_eq(
+	    versions_life(&plain, "policyList", "1.0", at("2027-05-31")), VERSION_ENDING);
+	ck_assert_int_eq(
+	    versions_life(&plain, "policyList", "1.0", at("2027-06-01")), VERSION_ENDED);
 }
 END_TEST
 
@@ -39,14 +47,16 @@ START_TEST(a_version_nobody_knows_has_ended)
 {
 	struct lifecycle_entry e;
 	ck_assert(!versions_lifecycle(&plain, "postureInfo", "9.0", &e));
-	ck_assert_int_eq(versions_life(&plain, "postureInfo", "9.0", at("2026-11-22")), VERSION_ENDED);
+	ck_assert_int_eq(
+	    versions_life(&plain, "postureInfo", "9.0", at("2026-11-22")), VERSION_ENDED);
 }
 END_TEST
 
 START_TEST(chooses_the_first_preferred_version_that_can_and_lives)
 {
 	const struct dialect *d = NULL;
-	ck_status(versions_choose(&plain, CAN_QDS | CAN_POSTURE_IDS, at("2026-11-22"), &d), STATUS_OK);
+	ck_status(
+	    versions_choose(&plain, CAN_QDS | CAN_POSTURE_IDS, at("2026-11-22"), &d), STATUS_OK);
 	ck_assert_str_eq(d->version, "5.0");
 	ck_assert_str_eq(d->posture_path, "/pcrs/5.0/posture/postureInfo");
 }
@@ -55,7 +65,8 @@ END_TEST
 START_TEST(sca_needs_a_version_that_carries_it)
 {
 	const struct dialect *d;
-	ck_status(versions_choose(&plain, CAN_SCA, at("2026-11-22"), &d), STATUS_VERSION_UNAVAILABLE);
+	ck_status(
+	    versions_choose(&plain, CAN_SCA, at("2026-11-22"), &d), STATUS_VERSION_UNAVAILABLE);
 	struct versions sca = plain;
 	sca.sca = preferred;
 	sca.sca_count = 1;
