@@ -3,6 +3,7 @@ dist_man_MANS += docs/posturegate.8 docs/posturegate.conf.5
 dist_doc_DATA += docs/posturegate.conf.sample
 EXTRA_DIST += \
 	docs/HACKING.md \
+	docs/performance.md \
 	docs/api.md \
 	docs/architecture.md \
 	docs/operations.md \

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -311,6 +312,17 @@ harden_process(void)
 	umask(0077);
 }
 
+/* The store's writer takes and gives back tens of megabytes many times a second: kept rather than
+ * returned to the kernel each time (measured: a fifth of the CPU time of a fetch). Few arenas, so
+ * that hundreds of workers do not keep one each. */
+static void
+tune_allocator(void)
+{
+	mallopt(M_ARENA_MAX, 4);
+	mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024 * 1024);
+}
+
 /* Threads inherit a mask in which all is blocked but the workers' wake-up: signals to the process
  * come to the main thread, which waits for them. */
 static void
@@ -348,6 +360,7 @@ run(struct settings *settings)
 	struct parts parts = {.settings = settings};
 	sigset_t wanted;
 	harden_process();
+	tune_allocator();
 	uint64_t seed;
 	if (crypto_init() != STATUS_OK || transport_init() != STATUS_OK || fcgi_init() != STATUS_OK)
 		return EXIT_FAILED;

@@ -21,7 +21,10 @@
 #define BACKLOG 4096
 #define SEND_TIMEOUT_S                                                                             \
 	60 /* nginx reads into its own buffers: a minute without a byte is its death */
-#define READ_TIMEOUT_S 75            /* idle connections are nginx's to close, after a minute */
+#define READ_TIMEOUT_S 75 /* idle connections are nginx's to close, after a minute */
+/* A page of 100 records fits at once; measured: a quarter more pages a second than with the default
+ * of 208 KiB. The kernel may grant less (net.core.wmem_max). */
+#define SEND_BUFFER_BYTES (512 * 1024)
 #define RECORD_BYTES ((size_t)65528) /* most content of a record, a multiple of 8: no padding */
 #define RECORD_STDOUT 6
 #define SMALL_BYTES (8 * KIB) /* measured: libfcgi's own stream is best below, one writev above */
@@ -134,6 +137,8 @@ fcgi_accept(struct fcgi *f)
 		}
 	}
 	struct timeval send = {.tv_sec = SEND_TIMEOUT_S}, receive = {.tv_sec = READ_TIMEOUT_S};
+	int buffer = SEND_BUFFER_BYTES;
+	setsockopt(f->request.ipcFd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
 	setsockopt(f->request.ipcFd, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof send);
 	setsockopt(f->request.ipcFd, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof receive);
 	f->open = true;

@@ -686,19 +686,18 @@ static void
 load_set(struct loader *l, const char *set)
 {
 	const char *equals = strchr(set, '=');
-	size_t left = equals != NULL ? (size_t)(equals - set) : 0;
-	const char *dot = memchr(set, '.', left);
+	const char *dot = equals != NULL ? memchr(set, '.', (size_t)(equals - set)) : NULL;
 	if (dot == NULL) {
 		complain(l, "--set", "this is no setting; write --set SECTION.NAME=VALUE");
 		return;
 	}
 	struct ini_text section = {set, (size_t)(dot - set)};
-	struct ini_text name = {dot + 1, left - section.len - 1};
+	struct ini_text name = {dot + 1, (size_t)(equals - dot) - 1};
 	struct ini_text value = {equals + 1, strlen(equals + 1)};
 	for (size_t i = 0; i < SECTION_PLAIN; i++) {
 		if (!text_is(section, section_names[i]))
 			continue;
-		const char *where = arena_printf(l->arena, "--set %.*s", (int)left, set);
+		const char *where = arena_printf(l->arena, "--set %.*s", (int)(equals - set), set);
 		if (where != NULL)
 			set_named(l, &l->plain[i], where, name, value);
 		return;

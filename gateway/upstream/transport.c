@@ -195,9 +195,10 @@ transport_header(struct transport_head *head, const char *line, size_t len, int6
 			return;
 		}
 	}
-	if (name_len == 22 && strncasecmp(line, "x-ratelimit-towait-sec", 22) == 0)
-		take_wait(head, value, value_len, now_s);
-	else if (name_len == 11 && strncasecmp(line, "retry-after", 11) == 0 && head->wait_ms < 0)
+	/* the upstream's own header outweighs the standard one */
+	bool own = name_len == 22 && strncasecmp(line, "x-ratelimit-towait-sec", 22) == 0;
+	bool standard = name_len == 11 && strncasecmp(line, "retry-after", 11) == 0;
+	if (own || (standard && head->wait_ms < 0))
 		take_wait(head, value, value_len, now_s);
 }
 

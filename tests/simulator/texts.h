@@ -108,8 +108,7 @@ static const char *const texts_nasty[] = {
     "no-break[\xc2\xa0]raw[\\u00a0]escaped",
     "line\\nfeed\\r\\ntab\\tback\\bform\\fslash\\/plain/",
     "separators \xe2\x80\xa8 \xe2\x80\xa9 \\u2028, byte order mark \xef\xbb\xbf, del \x7f",
-    "Err-35: the query against the target database did not run (driver says: [SIM][0x23] "
-    "\\\"denied\\\")",
+    "Err-35: the query against the database did not run (driver says: [SIM] \\\"denied\\\")",
     "=1+1;\\\"cmd\\\",'x'\\t@sum",
     "<script>alert(1)</script>&amp;<!-- ]]> -->",
     "\xe2\x80\xaeright to left\xe2\x80\xac \xe6\xbc\xa2\xe5\xad\x97 "

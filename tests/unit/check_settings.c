@@ -579,7 +579,7 @@ sample(void)
 
 START_TEST(the_sample_with_its_comment_signs_removed_is_a_good_file)
 {
-	char *text = sample(), *next = text;
+	char *text = sample(), *next;
 	const char *plain = "";
 	/* "#name = value" and "#[section]", not "# comment" */
 	for (char *line = text; line != NULL && *line != '\0'; line = next) {
