@@ -1,10 +1,11 @@
 # the daemon: the steps of a request, upkeep, start and stop.
 sbin_PROGRAMS += posturegate
 posturegate_SOURCES = \
+	gateway/endpoints.c \
 	gateway/janitor.c gateway/janitor.h \
 	gateway/keyfile.c gateway/keyfile.h \
 	gateway/main.c \
-	gateway/request.c gateway/request.h \
+	gateway/request.c gateway/request.h gateway/request_state.h \
 	gateway/steps.h
 posturegate_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 posturegate_LDADD = $(GATEWAY_LIBS)

@@ -7,62 +7,17 @@
 #include <string.h>
 #include <strings.h>
 
-#include "gateway/answer/page.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/log.h"
 #include "gateway/fetch/normalise.h"
 #include "gateway/fetch/plan.h"
-#include "gateway/front/conditions.h"
-#include "gateway/front/response.h"
-#include "gateway/front/route.h"
-#include "gateway/request.h"
-
-enum step {
-#define STEP(name, to, what) STEP_##name,
-#include "gateway/steps.h"
-#undef STEP
-	STEP_done
-};
-
-/* How the answer came to be, for Cache-Status and the log. */
-enum served { SERVED_NONE, SERVED_HIT, SERVED_STALE, SERVED_MISS, SERVED_COLLAPSED };
-
-struct request {
-	struct gateway *gateway;
-	struct worker *worker;
-	struct fcgi *fcgi;
-	struct arena arena;
-	int64_t begun_ms, now_ms; /* monotonic; wall */
-	/* read */
-	const char *id, *method_text, *uri;
-	size_t uri_len;
-	enum route_method method;
-	struct conditions conditions;
-	/* route, authorize */
-	struct routed routed;
-	const struct consumer *consumer;
-	/* parse */
-	struct query query;
-	struct query_errors errors;
-	struct buf canon;
-	uint8_t digest[SHA256_BYTES];
-	struct cursor cursor;
-	bool walking; /* a cursor came */
-	/* lookup, follow */
-	struct cache_result *result;
-	struct flight *flight;
-	enum served served;
-	const char *fwd; /* why the upstream was needed, as RFC 9211 has it */
-	/* answer */
-	struct response response;
-	enum status status;
-};
+#include "gateway/request_state.h"
 
 /* --- ending early */
 
-static enum step
-problem(struct request *r, enum status st, const char *detail)
+enum step
+request_problem(struct request *r, enum status st, const char *detail)
 {
 	r->status = st;
 	response_problem(&r->response, st, r->id, detail, NULL, 0, NULL);
@@ -77,8 +32,8 @@ problem_errors(struct request *r, const char *detail)
 	return STEP_respond;
 }
 
-static enum step
-problem_later(struct request *r, enum status st, int64_t retry_after_ms)
+enum step
+request_problem_later(struct request *r, enum status st, int64_t retry_after_ms)
 {
 	r->status = st;
 	response_problem(&r->response, st, r->id, NULL, NULL, retry_after_ms, NULL);
@@ -87,8 +42,8 @@ problem_later(struct request *r, enum status st, int64_t retry_after_ms)
 
 /* --- read */
 
-static const char *
-param(const struct request *r, const char *name)
+const char *
+request_param(const struct request *r, const char *name)
 {
 	const char *value = fcgi_param(r->fcgi, name);
 	return value != NULL ? value : "";
@@ -98,7 +53,7 @@ param(const struct request *r, const char *name)
 static const char *
 request_id(struct request *r)
 {
-	const char *given = param(r, "REQUEST_ID");
+	const char *given = request_param(r, "REQUEST_ID");
 	size_t len = strspn(given, "0123456789abcdef");
 	if (len >= 8 && len <= 64 && given[len] == '\0')
 		return given;
@@ -115,22 +70,22 @@ static enum step
 step_read(struct request *r)
 {
 	r->id = request_id(r);
-	r->method_text = param(r, "REQUEST_METHOD");
+	r->method_text = request_param(r, "REQUEST_METHOD");
 	r->method = route_method(r->method_text);
-	r->uri = param(r, "REQUEST_URI");
+	r->uri = request_param(r, "REQUEST_URI");
 	r->uri_len = strlen(r->uri);
 	if (r->uri_len > LIMIT_URI_BYTES)
-		return problem(r, STATUS_URI_TOO_LONG,
+		return request_problem(r, STATUS_URI_TOO_LONG,
 		    "A URL may have 8 KiB; send a longer query as a JSON object to POST "
 		    "/v1/postures/query.");
 	enum status st = conditions_read(&r->conditions, r->fcgi);
 	if (st == STATUS_NOT_ACCEPTABLE)
-		return problem(r, st, "Only application/json is served so far.");
+		return request_problem(r, st, "Only application/json is served so far.");
 	if (st != STATUS_OK)
-		return problem(r, st, "A request header came twice.");
+		return request_problem(r, st, "A request header came twice.");
 	bool body = conditions_body_announced(r->fcgi);
 	if (body && r->method != METHOD_POST)
-		return problem(r, STATUS_BAD_REQUEST, "This method takes no body.");
+		return request_problem(r, STATUS_BAD_REQUEST, "This method takes no body.");
 	return STEP_route;
 }
 
@@ -157,14 +112,14 @@ step_route(struct request *r)
 {
 	route_find(r->uri, r->uri_len, &r->routed);
 	if (r->routed.route == ROUTE_UNKNOWN)
-		return problem(r, STATUS_NOT_FOUND, "No endpoint has this path.");
+		return request_problem(r, STATUS_NOT_FOUND, "No endpoint has this path.");
 	if (!(r->routed.allowed & r->method)) {
-		enum step next = problem(r, STATUS_METHOD_NOT_ALLOWED, NULL);
+		enum step next = request_problem(r, STATUS_METHOD_NOT_ALLOWED, NULL);
 		allow_header(r);
 		return next;
 	}
 	if (!r->routed.takes_query && r->routed.query_len > 0)
-		return problem(
+		return request_problem(
 		    r, STATUS_BAD_REQUEST, "This endpoint takes no parameters in its URL.");
 	return r->routed.needs_key ? STEP_authorize : STEP_answer;
 }
@@ -178,9 +133,10 @@ step_authorize(struct request *r)
 	    fcgi_param_count(r->fcgi, "HTTP_AUTHORIZATION"), fcgi_param(r->fcgi, "HTTP_X_API_KEY"),
 	    fcgi_param_count(r->fcgi, "HTTP_X_API_KEY"), r->now_ms / 1000, &r->consumer);
 	if (st == STATUS_BAD_REQUEST)
-		return problem(r, st, "Show one key, once: in Authorization or in X-API-Key.");
+		return request_problem(
+		    r, st, "Show one key, once: in Authorization or in X-API-Key.");
 	if (st != STATUS_OK)
-		return problem(r, st, NULL);
+		return request_problem(r, st, NULL);
 	return r->routed.route == ROUTE_FETCH ? STEP_answer : STEP_parse;
 }
 
@@ -230,7 +186,7 @@ take_cursor(struct request *r)
 	enum status st = cursor_decode(text, strlen(text), r->gateway->signing_key, &r->cursor);
 	if (st != STATUS_OK ||
 	    memcmp(r->cursor.consumer, r->consumer->tag, sizeof r->cursor.consumer) != 0)
-		return problem(r, STATUS_BAD_CURSOR,
+		return request_problem(r, STATUS_BAD_CURSOR,
 		    "Take a cursor from page.next, unchanged, with the same key.");
 	r->walking = true;
 	if (r->query.limit_given)
@@ -260,7 +216,7 @@ step_parse(struct request *r)
 		break;
 	case ROUTE_POSTURE:
 		if (r->routed.id == 0)
-			return problem(
+			return request_problem(
 			    r, STATUS_NOT_FOUND, "A posture's ID is a number from 1 to 2^63-1.");
 		st = query_parse(&r->arena, QUERY_POSTURE, normal_member_find, r->routed.query,
 		    r->routed.query_len, &r->query, &r->errors);
@@ -276,15 +232,16 @@ step_parse(struct request *r)
 	if (r->errors.count > 0)
 		return problem_errors(r, "Every offending parameter is listed.");
 	if (st != STATUS_OK)
-		return problem(r, st, st == STATUS_TOO_LARGE ? "A body may have 4 MiB." : NULL);
+		return request_problem(
+		    r, st, st == STATUS_TOO_LARGE ? "A body may have 4 MiB." : NULL);
 	if (r->query.cursor != NULL)
 		return take_cursor(r);
 	if (!access_covers(r->consumer, &r->query.policies))
-		return problem(r, STATUS_FORBIDDEN,
+		return request_problem(r, STATUS_FORBIDDEN,
 		    "The grant of this key does not cover every policy asked for.");
 	query_canon(&r->query, &r->canon);
 	if (r->canon.err != STATUS_OK)
-		return problem(r, r->canon.err, NULL);
+		return request_problem(r, r->canon.err, NULL);
 	query_digest(r->canon.data, r->canon.len, r->digest);
 	return STEP_lookup;
 }
@@ -304,18 +261,18 @@ lookup_pinned(struct request *r)
 {
 	enum status st = cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->result);
 	if (st != STATUS_OK && !is_gone(st))
-		return problem_later(r, st, 0);
+		return request_problem_later(r, st, 0);
 	if (st != STATUS_OK)
-		return problem(r, STATUS_CURSOR_EXPIRED,
+		return request_problem(r, STATUS_CURSOR_EXPIRED,
 		    "The result of this walk is gone. Begin anew with the query that you began "
 		    "with.");
 	const struct cache_manifest *m = cache_manifest(r->result);
 	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) != 0 ||
 	    query_from_canon(&r->arena, m->text, m->text_len, &r->query) != STATUS_OK)
-		return problem(r, STATUS_BAD_CURSOR, NULL);
+		return request_problem(r, STATUS_BAD_CURSOR, NULL);
 	/* grants may have changed since the walk began */
 	if (!access_covers(r->consumer, &r->query.policies))
-		return problem(r, STATUS_FORBIDDEN,
+		return request_problem(r, STATUS_FORBIDDEN,
 		    "The grant of this key does not cover every policy asked for.");
 	r->query.fields = r->cursor.fields;
 	r->query.limit = r->cursor.limit;
@@ -390,7 +347,8 @@ step_lookup(struct request *r)
 	enum verdict verdict = VERDICT_NONE;
 	enum status st = look(r, &r->result, &verdict);
 	if (st != STATUS_OK && !is_gone(st))
-		return problem_later(r, st, 0); /* what a fetch brought could not be kept either */
+		return request_problem_later(
+		    r, st, 0); /* what a fetch brought could not be kept either */
 	switch (verdict) {
 	case VERDICT_FRESH:
 		r->served = SERVED_HIT;
@@ -415,44 +373,11 @@ step_lookup(struct request *r)
 		break;
 	}
 	if (r->conditions.only_if_cached)
-		return problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
+		return request_problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
 	return STEP_follow;
 }
 
 /* --- follow */
-
-static void
-fetch_json(struct flight *flight, struct buf *b)
-{
-	struct flight_view v;
-	size_t len;
-	const char *text = flight_text(flight, &len);
-	flight_look(flight, &v);
-	int64_t ms = (v.ended_ms != 0 ? v.ended_ms : clock_mono_ms()) - v.begun_ms;
-	buf_printf(b, "{\"id\":\"%" PRIx64 "\",\"state\":\"%s\",\"query\":", v.id,
-	    flight_state_name(v.state));
-	buf_json(b, text, len);
-	buf_printf(b,
-	    ",\"calls\":{\"done\":%" PRIu64 ",\"planned\":%" PRIu64
-	    "},\"batches\":{\"seen\":%" PRIu64 ",\"announced\":%" PRIu64 "},\"records\":%" PRIu64
-	    ",\"bytes\":%" PRIu64 ",\"seconds\":%" PRId64 ".%03d,\"estimateSeconds\":",
-	    v.progress.calls_done, v.progress.calls_planned, v.progress.batches_seen,
-	    v.progress.batches_announced, v.progress.records, v.progress.bytes, ms / 1000,
-	    (int)(ms % 1000));
-	uint64_t left = v.progress.calls_planned - v.progress.calls_done;
-	if (v.state == FLIGHT_FETCHING && v.progress.calls_done > 0)
-		buf_printf(b, "%" PRIu64, (uint64_t)ms * left / v.progress.calls_done / 1000);
-	else
-		buf_str_add(b, "null");
-	buf_str_add(b, ",\"result\":");
-	if (v.result != 0)
-		buf_printf(b, "\"%016" PRIx64 "\"", v.result);
-	else
-		buf_str_add(b, "null");
-	if (v.status != STATUS_OK)
-		buf_printf(b, ",\"problem\":\"/problems/%s\"", status_info(v.status)->slug);
-	buf_byte(b, '}');
-}
 
 #define ASK_AGAIN_MS 2000
 
@@ -469,7 +394,7 @@ accepted(struct request *r)
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
 	if (r->conditions.wait_ms < 0 && r->conditions.respond_async)
 		response_header(&r->response, "Preference-Applied", "respond-async");
-	fetch_json(r->flight, &r->response.body);
+	endpoint_fetch_json(r->flight, &r->response.body);
 	return STEP_respond;
 }
 
@@ -518,7 +443,7 @@ step_follow(struct request *r)
 	r->flight = flight_join(
 	    g->flights, r->digest, r->canon.data, r->canon.len, r->consumer->name, &leader);
 	if (r->flight == NULL)
-		return problem(r, STATUS_NO_MEMORY, NULL);
+		return request_problem(r, STATUS_NO_MEMORY, NULL);
 	bool begun = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
 	if (!wait_for_flight(r))
 		return accepted(r);
@@ -533,203 +458,10 @@ step_follow(struct request *r)
 
 /* --- answer */
 
-static void
-health(struct request *r)
-{
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
-	buf_str_add(&r->response.body, "{\"status\":\"ok\"}\n");
-}
-
-/* Ready while something can be served: from the upstream, or from what is stored. */
-static void
-ready(struct request *r)
-{
-	static const char *const credentials[] = {"unknown", "ok", "rejected"};
-	struct cache_stats stats;
-	cache_get_stats(r->gateway->cache, &stats);
-	enum credential_state credential = credential_state(r->gateway->credential);
-	bool store = stats.writable, up = credential != CREDENTIAL_REJECTED;
-	bool serves = (store && up) || stats.results > 0;
-	const char *status = store && up ? "ok" : serves ? "degraded" : "down";
-	r->response.http = serves ? 200 : 503;
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
-	struct buf *b = &r->response.body;
-	buf_printf(b, "{\"status\":\"%s\"", status);
-	/* the site says who may see more than that */
-	if (strcmp(param(r, "POSTUREGATE_INTERNAL"), "1") == 0)
-		buf_printf(b, ",\"checks\":{\"store\":\"%s\",\"credential\":\"%s\"}",
-		    store ? "ok" : "read-only", credentials[credential]);
-	buf_str_add(b, "}\n");
-}
-
-/* A consumer sees the fetches that it began and those of policies that it may see. */
-static enum step
-answer_fetch(struct request *r)
-{
-	struct query q;
-	size_t len;
-	r->flight = r->routed.id != 0 ? flight_find(r->gateway->flights, r->routed.id) : NULL;
-	if (r->flight == NULL)
-		return problem(r, STATUS_NOT_FOUND, NULL);
-	const char *text = flight_text(r->flight, &len);
-	bool own = strcmp(flight_consumer(r->flight), r->consumer->name) == 0;
-	if (!own && !r->consumer->all_policies &&
-	    (query_from_canon(&r->arena, text, len, &q) != STATUS_OK || q.policies.count == 0 ||
-		!access_covers(r->consumer, &q.policies)))
-		return problem(r, STATUS_NOT_FOUND, NULL);
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
-	response_header(&r->response, "Vary", "Authorization, X-API-Key");
-	fetch_json(r->flight, &r->response.body);
-	return STEP_respond;
-}
-
-/* Strong: the same tag means the same bytes. A result never changes, so what picks the bytes of it
- * names them. */
-static void
-make_etag(const struct request *r, uint64_t hide, char tag[35])
-{
-	struct {
-		uint64_t result, position, fields, hide;
-		uint8_t consumer[8], grant[8];
-		uint32_t limit, route;
-	} parts = {
-	    .result = cache_manifest(r->result)->id,
-	    .position = r->cursor.position,
-	    .fields = r->query.fields,
-	    .hide = hide,
-	    .limit = r->cursor.limit,
-	    .route = r->routed.route == ROUTE_POSTURE,
-	};
-	uint8_t mac[SHA256_BYTES];
-	memcpy(parts.consumer, r->consumer->tag, sizeof parts.consumer);
-	memcpy(parts.grant, r->consumer->grant, sizeof parts.grant);
-	crypto_hmac(r->gateway->signing_key, &parts, sizeof parts, mac);
-	tag[0] = '"';
-	crypto_hex(mac, 16, tag + 1);
-	tag[33] = '"';
-	tag[34] = '\0';
-}
-
-static void
-cache_headers(struct request *r, const char *etag)
-{
-	struct response *resp = &r->response;
-	const struct cache_manifest *m = cache_manifest(r->result);
-	int64_t now = clock_wall_ms();
-	int64_t age = now > m->fetched_at_ms ? (now - m->fetched_at_ms) / 1000 : 0;
-	/* what is stale by a moment has a negative one already */
-	int64_t ttl = now < m->fresh_until_ms ? (m->fresh_until_ms - now) / 1000
-					      : -((now - m->fresh_until_ms) / 1000 + 1);
-	response_header(resp, "ETag", "%s", etag);
-	response_header(resp, "Age", "%" PRId64, age);
-	response_header(
-	    resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
-	response_header(resp, "Vary", "Authorization, X-API-Key, Accept, Accept-Encoding");
-	switch (r->served) {
-	case SERVED_MISS:
-		response_header(resp, "Cache-Status", "posturegate; fwd=%s; stored", r->fwd);
-		break;
-	case SERVED_COLLAPSED:
-		response_header(resp, "Cache-Status", "posturegate; fwd=%s; collapsed", r->fwd);
-		break;
-	default:
-		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64, ttl);
-	}
-}
-
-static enum step
-answer_corrupt(struct request *r, enum status st)
-{
-	if (st == STATUS_NOT_FOUND)
-		return problem(r, st, "There is no such posture, or it is not yours to see.");
-	log_event(LOG_ERROR, "answer", "request=%s result=%016" PRIx64 " status=%s", r->id,
-	    cache_manifest(r->result)->id, status_info(st)->name);
-	return problem_later(r, st, 1000);
-}
-
-static enum step
-write_page(struct request *r, struct page *p)
-{
-	char etag[35];
-	enum status st = STATUS_OK;
-	if (!r->walking) {
-		p->cursor = (struct cursor){
-		    .result = cache_manifest(r->result)->id,
-		    .fields = r->query.fields,
-		    .limit = (uint16_t)r->query.limit,
-		};
-		memcpy(p->cursor.query, r->digest, sizeof p->cursor.query);
-		memcpy(p->cursor.consumer, r->consumer->tag, sizeof p->cursor.consumer);
-		st = answer_count(&p->answer, &p->cursor.total);
-		if (st != STATUS_OK)
-			return answer_corrupt(r, st);
-		r->cursor = p->cursor;
-	}
-	/* what is not there has no validator that could match, not even "*" */
-	if (r->routed.route == ROUTE_POSTURE && p->cursor.total == 0)
-		return answer_corrupt(r, STATUS_NOT_FOUND);
-	make_etag(r, p->answer.hide, etag);
-	cache_headers(r, etag);
-	/* of a POST a 304 would say nothing (RFC 9110 13.1.2) */
-	if (r->method != METHOD_POST && conditions_match(&r->conditions, etag)) {
-		r->response.http = 304;
-		return STEP_respond;
-	}
-	response_header(&r->response, "Content-Type", "application/json");
-	st = r->routed.route == ROUTE_POSTURE ? page_write_one(p, &r->response.body)
-					      : page_write(p, &r->response.body);
-	if (st != STATUS_OK)
-		return answer_corrupt(r, st);
-	if (p->next[0] != '\0')
-		response_header(
-		    &r->response, "Link", "</v1/postures?cursor=%s>; rel=\"next\"", p->next);
-	return STEP_respond;
-}
-
-static enum step
-answer_postures(struct request *r)
-{
-	uint64_t hide = 0;
-	if (!r->consumer->evidence)
-		hide = UINT64_C(1) << normal_member_find("evidence", 8) |
-		       UINT64_C(1) << normal_member_find("causeOfFailure", 14);
-	struct page page = {
-	    .answer =
-		{
-		    .cache = r->gateway->cache,
-		    .result = r->result,
-		    /* the result answers exactly this query: only the grant is left to look at, and
-	             * only where the query does not name the policies */
-		    .filter.grant = r->consumer->all_policies || r->query.policies.count > 0
-					? NULL
-					: &r->consumer->policies,
-		    .fields = r->query.fields,
-		    .hide = hide,
-		},
-	    .cursor = r->cursor,
-	    .key = r->gateway->signing_key,
-	};
-	return write_page(r, &page);
-}
-
 static enum step
 step_answer(struct request *r)
 {
-	switch (r->routed.route) {
-	case ROUTE_HEALTHZ:
-		health(r);
-		return STEP_respond;
-	case ROUTE_READYZ:
-		ready(r);
-		return STEP_respond;
-	case ROUTE_FETCH:
-		return answer_fetch(r);
-	default:
-		return answer_postures(r);
-	}
+	return endpoint_answer(r);
 }
 
 /* --- respond */
@@ -753,7 +485,7 @@ step_respond(struct request *r)
 {
 	struct buf head;
 	if (!response_good(&r->response))
-		problem(r, STATUS_INTERNAL, NULL);
+		request_problem(r, STATUS_INTERNAL, NULL);
 	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
 	response_head(&r->response, &head);
 	bool bare = r->method == METHOD_HEAD || r->response.http == 304;

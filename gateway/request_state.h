@@ -1,0 +1,70 @@
+/* One request under way: what its steps have found so far, each group by the step that writes it.
+ * Shared by request.c, which has the steps, and endpoints.c, which writes the answers; nobody
+ * else's.
+ *
+ * Threads: one request, one worker.
+ */
+#ifndef GATEWAY_REQUEST_STATE_H
+#define GATEWAY_REQUEST_STATE_H
+
+#include "gateway/answer/page.h"
+#include "gateway/base/arena.h"
+#include "gateway/front/conditions.h"
+#include "gateway/front/response.h"
+#include "gateway/front/route.h"
+#include "gateway/request.h"
+
+enum step {
+#define STEP(name, to, what) STEP_##name,
+#include "gateway/steps.h"
+#undef STEP
+	STEP_done
+};
+
+/* How the answer came to be, for Cache-Status and the log. */
+enum served { SERVED_NONE, SERVED_HIT, SERVED_STALE, SERVED_MISS, SERVED_COLLAPSED };
+
+struct request {
+	struct gateway *gateway;
+	struct worker *worker;
+	struct fcgi *fcgi;
+	struct arena arena;
+	int64_t begun_ms, now_ms; /* monotonic; wall */
+	/* read */
+	const char *id, *method_text, *uri;
+	size_t uri_len;
+	enum route_method method;
+	struct conditions conditions;
+	/* route, authorize */
+	struct routed routed;
+	const struct consumer *consumer;
+	/* parse */
+	struct query query;
+	struct query_errors errors;
+	struct buf canon;
+	uint8_t digest[SHA256_BYTES];
+	struct cursor cursor;
+	bool walking; /* a cursor came */
+	/* lookup, follow */
+	struct cache_result *result;
+	struct flight *flight;
+	enum served served;
+	const char *fwd; /* why the upstream was needed, as RFC 9211 has it */
+	/* answer */
+	struct response response;
+	enum status status;
+};
+
+/* A header or parameter from nginx; "" if it is absent. */
+const char *request_param(const struct request *r, const char *name);
+
+/* The answer becomes a problem; what was written of it is gone. `detail` may be NULL. */
+enum step request_problem(struct request *r, enum status st, const char *detail);
+enum step request_problem_later(struct request *r, enum status st, int64_t retry_after_ms);
+
+/* The step "answer": what each endpoint says, once its source is known. */
+enum step endpoint_answer(struct request *r);
+/* A fetch as a JSON object. */
+void endpoint_fetch_json(struct flight *flight, struct buf *b);
+
+#endif
