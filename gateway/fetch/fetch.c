@@ -352,7 +352,12 @@ static enum status
 call_pull(struct call *c, struct transport *t, const char *token, struct transport_head *head)
 {
 	struct fetch *f = c->fetch;
-	struct pull_asked asked = {c->policy, c->ids, c->id_count, c->ranges, c->range_count};
+	struct pull_asked asked = {
+	    .policy = c->policy,
+	    .hosts = c->ids,
+	    .host_count = c->id_count,
+	    .ranges = {c->ranges, c->range_count, 0},
+	};
 	struct pull_store store;
 	struct buf path, body;
 	buf_init(&path, 64 * KIB);

@@ -165,27 +165,13 @@ note_batch(struct pull_got *got, const struct row *row)
 	return STATUS_OK;
 }
 
-static bool
-posture_asked(const struct pull_asked *a, uint64_t id)
-{
-	size_t low = 0, high = a->range_count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (a->ranges[middle].last < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < a->range_count && a->ranges[low].first <= id;
-}
-
 /* A record that nobody asked for makes the whole answer suspect: it may be another query's. */
 static bool
 was_asked(struct pull_store *s, const struct row *row)
 {
 	const struct pull_asked *a = s->asked;
-	if (a->range_count > 0)
-		return posture_asked(a, row->id);
+	if (a->ranges.count > 0)
+		return id_ranges_have(&a->ranges, row->id);
 	if (row->policy != a->policy)
 		return false;
 	if (row->host != 0 && row->host == s->last_host)

@@ -33,8 +33,7 @@ struct pull_asked {
 	uint64_t policy;       /* 0: by posture */
 	const uint64_t *hosts; /* ascending */
 	size_t host_count;
-	const struct id_range *ranges;
-	size_t range_count;
+	struct id_ranges ranges; /* empty: by host */
 };
 
 /* What one call brought. All zero before; pull_got_fini() after. */

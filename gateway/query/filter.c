@@ -1,23 +1,16 @@
 #include "config.h"
 
+#include "gateway/base/ids.h"
 #include "gateway/query/filter.h"
 
 static bool
 list_has(const struct id_list *list, uint64_t id)
 {
-	size_t low = 0, high = list->count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (list->ids[middle] < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < list->count && list->ids[low] == id;
+	return ids_find(list->ids, list->count, id) < list->count;
 }
 
-static bool
-ranges_have(const struct id_ranges *list, uint64_t id)
+bool
+id_ranges_have(const struct id_ranges *list, uint64_t id)
 {
 	/* the first range that ends at the ID or behind it is the only one that can hold it */
 	size_t low = 0, high = list->count;
@@ -83,7 +76,7 @@ query_matches(const struct query *q, const struct row *row)
 	       is_since(q->scanned_from, row->scanned) && is_until(q->scanned_to, row->scanned) &&
 	       is_since(q->changed_since, row->changed) && in_list(&q->policies, row->policy) &&
 	       in_list(&q->hosts, row->host) &&
-	       (q->postures.count == 0 || ranges_have(&q->postures, row->id));
+	       (q->postures.count == 0 || id_ranges_have(&q->postures, row->id));
 }
 
 bool

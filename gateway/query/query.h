@@ -44,6 +44,9 @@ struct id_ranges {
 	uint64_t width; /* how many IDs in all */
 };
 
+/* True if one of the ranges holds the ID. */
+bool id_ranges_have(const struct id_ranges *list, uint64_t id);
+
 enum query_assets { ASSETS_PC, ASSETS_ALL };
 enum query_evidence { EVIDENCE_NONE, EVIDENCE_BASIC, EVIDENCE_EXTENDED };
 
