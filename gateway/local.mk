@@ -5,7 +5,8 @@ posturegate_SOURCES = \
 	gateway/janitor.c gateway/janitor.h \
 	gateway/keyfile.c gateway/keyfile.h \
 	gateway/main.c \
-	gateway/request.c gateway/request.h gateway/request_state.h \
+	gateway/request.c gateway/request.h \
+	gateway/request_state.c gateway/request_state.h \
 	gateway/steps.h
 posturegate_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 posturegate_LDADD = $(GATEWAY_LIBS)

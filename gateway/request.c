@@ -16,14 +16,6 @@
 
 /* --- ending early */
 
-enum step
-request_problem(struct request *r, enum status st, const char *detail)
-{
-	r->status = st;
-	response_problem(&r->response, st, r->id, detail, NULL, 0, NULL);
-	return STEP_respond;
-}
-
 static enum step
 problem_errors(struct request *r, const char *detail)
 {
@@ -32,22 +24,7 @@ problem_errors(struct request *r, const char *detail)
 	return STEP_respond;
 }
 
-enum step
-request_problem_later(struct request *r, enum status st, int64_t retry_after_ms)
-{
-	r->status = st;
-	response_problem(&r->response, st, r->id, NULL, NULL, retry_after_ms, NULL);
-	return STEP_respond;
-}
-
 /* --- read */
-
-const char *
-request_param(const struct request *r, const char *name)
-{
-	const char *value = fcgi_param(r->fcgi, name);
-	return value != NULL ? value : "";
-}
 
 /* nginx's own id of the request; one of ours where a site does not pass it. */
 static const char *

@@ -1,0 +1,26 @@
+#include "config.h"
+
+#include "gateway/request_state.h"
+
+const char *
+request_param(const struct request *r, const char *name)
+{
+	const char *value = fcgi_param(r->fcgi, name);
+	return value != NULL ? value : "";
+}
+
+enum step
+request_problem(struct request *r, enum status st, const char *detail)
+{
+	r->status = st;
+	response_problem(&r->response, st, r->id, detail, NULL, 0, NULL);
+	return STEP_respond;
+}
+
+enum step
+request_problem_later(struct request *r, enum status st, int64_t retry_after_ms)
+{
+	r->status = st;
+	response_problem(&r->response, st, r->id, NULL, NULL, retry_after_ms, NULL);
+	return STEP_respond;
+}
