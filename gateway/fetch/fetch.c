@@ -234,7 +234,7 @@ call_ended(struct call *c, enum status st, int64_t wait_ms)
 {
 	struct fetch *f = c->fetch;
 	struct fetcher *o = f->owner;
-	int64_t not_before_ms;
+	int64_t not_before_ms = 0;
 	lock_take(&o->lock);
 	bool again = st != STATUS_OK && may_retry_locked(c, st, wait_ms, &not_before_ms);
 	log_call_locked(c, st, again);

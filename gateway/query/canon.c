@@ -8,6 +8,7 @@
 #include "config.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/base/limits.h"
@@ -109,7 +110,7 @@ write_value(struct buf *text, const struct param *p, const struct param_value *v
 	case PARAM_FIELDS:
 	case PARAM_NUMBER:
 	case PARAM_TEXT:
-		assert(!"a kind of the scope or the filter");
+		abort(); /* no kind of the scope or the filter */
 	}
 }
 

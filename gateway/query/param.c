@@ -342,7 +342,7 @@ param_take_item(struct param_reader *r, size_t id, size_t nth, const char *text,
 		good = read_field(r, text, len, &value->number);
 		break;
 	default:
-		assert(!"a list");
+		abort(); /* a list */
 	}
 	if (good)
 		return NULL;
@@ -385,8 +385,7 @@ take_single(struct param_reader *r, size_t id, const char *text, size_t len)
 		value->text = arena_dup(r->arena, text, len);
 		return len > 0;
 	default:
-		assert(!"a single value");
-		return false;
+		abort(); /* a single value */
 	}
 }
 

@@ -39,7 +39,7 @@ static const struct {
     {SET(SCAN_TO), SET(SCAN_FROM), true, "lastScanDateFrom is missing"},
 };
 
-static bool
+static bool __attribute__((format(printf, 3, 4)))
 complain(struct complaint *ret, unsigned code, const char *fmt, ...)
 {
 	va_list args;

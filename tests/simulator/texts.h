@@ -111,8 +111,8 @@ static const char *const texts_nasty[] = {
     "Err-35: the query against the database did not run (driver says: [SIM] \\\"denied\\\")",
     "=1+1;\\\"cmd\\\",'x'\\t@sum",
     "<script>alert(1)</script>&amp;<!-- ]]> -->",
-    "\xe2\x80\xaeright to left\xe2\x80\xac \xe6\xbc\xa2\xe5\xad\x97 "
-    "\xd7\xa2\xd7\x91\xd7\xa8\xd7\x99\xd7\xaa",
+    ("\xe2\x80\xaeright to left\xe2\x80\xac \xe6\xbc\xa2\xe5\xad\x97 "
+     "\xd7\xa2\xd7\x91\xd7\xa8\xd7\x99\xd7\xaa"),
     "%00 %s %n ${HOME} $(id) `id` {{7*7}}",
     "null",
     "true",

@@ -523,8 +523,8 @@ START_TEST(never_has_a_name_twice)
 	    "{\"id\":1,\"previousException\":null,\"upstream_foo\":1,\"foo\":2}",
 	    "{\"id\":1,\"except\\u0069on\":1,\"upstream_exception\":2}",
 	    "{\"id\":1,\"CLOUD_RESOURCE_ID\":\"a\",\"cloudResourceId\":\"b\"}",
-	    "{\"id\":1,\"CLOUD_RESOURCE_ID\":\"a\",\"cloudResource\\u0049d\":\"b\",\"upstream_"
-	    "cloudResourceId\":1}",
+	    ("{\"id\":1,\"CLOUD_RESOURCE_ID\":\"a\",\"cloudResource\\u0049d\":\"b\","
+	     "\"upstream_cloudResourceId\":1}"),
 	    "{\"id\":1,\"upstream_\":1,\"upstream_upstream_\":2,\"\":3}",
 	};
 	for (size_t i = 0; i < ARRAY_LEN(records); i++) {

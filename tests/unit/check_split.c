@@ -235,8 +235,8 @@ START_TEST(refuses_everything_else)
 	    "[{\"a\":1}] {}", "[{\"a\":1};{}]", "[{\"a\":undefined}]", "[{\"a\":/* c */1}]",
 	    "[{\"a\":1//c\n}]", "[{\"a\":\"b\"\"c\"}]", "[{\"a\":1\f}]", "[{\"a\":\v1}]",
 	    "\x1f\x8b",
-	    "[{\"a\":\xc2\xa0"
-	    "1}]",
+	    ("[{\"a\":\xc2\xa0"
+	     "1}]"),
 	    "[{\"a\":[\"b\":1]}]", "[{\"a\",\"b\"}]", "[{[]:1}]"};
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		expect(bad[i], STATUS_UPSTREAM_MALFORMED);
