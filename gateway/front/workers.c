@@ -27,7 +27,7 @@ struct worker {
 struct workers {
 	struct lock lock;
 	pthread_cond_t changed;
-	unsigned count, started, busy, running;
+	unsigned count, started, running;
 	unsigned in_class[WORKER_CLASSES], most_in_class[WORKER_CLASSES];
 	bool stopping;
 	worker_serve_f *serve;
@@ -42,7 +42,6 @@ set_busy(struct worker *w, bool busy)
 	lock_take(&ws->lock);
 	w->busy = busy;
 	w->fd = busy ? fcgi_fd(w->fcgi) : -1;
-	ws->busy += busy ? 1u : -1u;
 	if (ws->stopping)
 		pthread_cond_broadcast(&ws->changed);
 	lock_drop(&ws->lock);
@@ -210,13 +209,4 @@ unsigned
 workers_count(const struct workers *ws)
 {
 	return ws->count;
-}
-
-unsigned
-workers_busy(struct workers *ws)
-{
-	lock_take(&ws->lock);
-	unsigned busy = ws->busy;
-	lock_drop(&ws->lock);
-	return busy;
 }

@@ -36,6 +36,5 @@ void workers_leave(struct worker *w, enum worker_class class);
 void workers_stop(struct workers *ws, int64_t grace_ms);
 
 unsigned workers_count(const struct workers *ws);
-unsigned workers_busy(struct workers *ws);
 
 #endif

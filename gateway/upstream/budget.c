@@ -174,7 +174,7 @@ budget_next(struct budget *b)
 	struct budget_entry *e = NULL;
 	lock_take(&b->lock);
 	while (!b->stopped) {
-		int64_t when, now = clock_mono_ms();
+		int64_t when = CLOCK_NEVER, now = clock_mono_ms();
 		struct budget_entry **at = choose_locked(b, now, &when);
 		if (at == NULL) {
 			lock_wait(&b->lock, &b->changed, when);

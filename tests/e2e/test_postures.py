@@ -163,6 +163,21 @@ class Reading(harness.StackTest):
         self.assertEqual(len(second["data"]), 20)
         self.assertEqual(list(second["data"][0]), ["id"])
 
+    def test_batches_that_never_came_are_told(self):
+        stack = self.stack(simulator={"policies": 1, "hosts": 40, "controls": 3, "rate": 0,
+                                      "concurrency": 0, "batches": "skip", "batch_hosts": 1,
+                                      "empty_hosts": 30})
+        client = stack.client()
+        result = client.get("/v1/postures", policy=1001).json()["result"]
+        missing = result["missingBatches"]
+        self.assertEqual(missing, sorted(set(missing)))
+        self.assertEqual(len(missing), result["hostsAsked"] - result["hostsSeen"])
+        self.assertEqual(result["batches"], result["hostsSeen"])
+        self.assertIs(result["complete"], True)
+        # with a filter a gap means nothing: a batch may hold nothing that passes
+        filtered = client.get("/v1/postures", policy=1001, status="Error").json()["result"]
+        self.assertNotIn("missingBatches", filtered)
+
     def test_large_pages_are_cut_early_and_lose_nothing(self):
         # 1000 records with their evidence are some 3 MB: the cap needs larger ones
         stack = self.stack(simulator={"policies": 1, "hosts": 4, "controls": 30, "rate": 0, "concurrency": 0,
