@@ -291,11 +291,15 @@ lead(struct request *r, struct flight *flight, enum budget_class class)
 	return true;
 }
 
+#define REFRESH_PAUSE_MS 30000 /* after a refresh that failed: an ailing upstream is left alone */
+
 /* Begins a fetch that nobody waits for. */
 static void
 refresh_behind(struct request *r)
 {
 	bool leader;
+	if (flights_failed_lately(r->gateway->flights, r->digest, REFRESH_PAUSE_MS))
+		return;
 	struct flight *flight = flight_join(r->gateway->flights, r->digest, r->canon.data,
 	    r->canon.len, r->consumer->name, &leader);
 	if (flight != NULL && leader)

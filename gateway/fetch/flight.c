@@ -234,6 +234,21 @@ flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *
 	return f;
 }
 
+bool
+flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES], int64_t within_ms)
+{
+	const struct flight *last = NULL;
+	lock_take(&fs->lock);
+	for (const struct flight *f = fs->list; f != NULL; f = f->next)
+		if (ended(f) && memcmp(f->digest, digest, SHA256_BYTES) == 0 &&
+		    (last == NULL || f->view.ended_ms > last->view.ended_ms))
+			last = f;
+	bool failed = last != NULL && last->view.state == FLIGHT_FAILED &&
+		      last->view.ended_ms + within_ms > clock_mono_ms();
+	lock_drop(&fs->lock);
+	return failed;
+}
+
 struct flight *
 flight_find(struct flights *fs, uint64_t id)
 {

@@ -125,6 +125,21 @@ class Walks(harness.StackTest):
             return answer.json()["result"]["id"] != first
         harness.wait_until(newer, "the refresh behind has come")
 
+    def test_an_ailing_upstream_is_not_asked_by_every_request(self):
+        stack = self.stack(simulator={"policies": 1, "rate": 0, "concurrency": 0},
+                           settings={"cache": {"fresh_for": "1ms", "stale_for": "1h"},
+                                     "upstream": {"retries": 0}})
+        client = stack.client()
+        client.get("/v1/postures", policy=1001)
+        stack.control.fault("500", api="hostids", times=-1)
+        before = stack.control.state()["apis"]["hostids"]["calls"]
+        client.get("/v1/postures", policy=1001)
+        stack.control.wait(api="hostids", ended=before + 1)
+        for _ in range(50):
+            self.assertEqual(client.get("/v1/postures", policy=1001).status, 200)
+        # one more may begin in the moment in which the first one ends
+        self.assertLessEqual(stack.control.state()["apis"]["hostids"]["calls"], before + 2)
+
     def test_stale_stands_in_while_the_upstream_fails(self):
         stack = self.stack(simulator={"policies": 1, "rate": 0, "concurrency": 0},
                            settings={"cache": {"fresh_for": "1ms", "stale_for": "1ms", "keep_for": "1h"},

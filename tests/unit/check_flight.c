@@ -74,6 +74,22 @@ START_TEST(a_failure_reaches_everyone_and_the_next_one_starts_anew)
 }
 END_TEST
 
+START_TEST(a_failure_is_remembered_until_the_next_end)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	ck_assert(!flights_failed_lately(fs, digest_a, 1000000));
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	ck_assert(!flights_failed_lately(fs, digest_a, 1000000));
+	flight_end(f, STATUS_UPSTREAM_DOWN, 0, NULL);
+	ck_assert(flights_failed_lately(fs, digest_a, 1000000));
+	ck_assert(!flights_failed_lately(fs, digest_b, 1000000));
+	ck_assert(!flights_failed_lately(fs, digest_a, 0));
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
 START_TEST(waiting_ends_at_its_deadline)
 {
 	struct flights *fs = flights_new();
@@ -257,6 +273,7 @@ main(void)
 	tcase_add_test(t, the_first_leads_and_the_rest_join);
 	tcase_add_test(t, another_query_of_the_same_digest_flies_alone);
 	tcase_add_test(t, a_failure_reaches_everyone_and_the_next_one_starts_anew);
+	tcase_add_test(t, a_failure_is_remembered_until_the_next_end);
 	tcase_add_test(t, waiting_ends_at_its_deadline);
 	tcase_add_test(t, hundreds_of_waiters_wake_at_once);
 	tcase_add_test(t, stopping_ends_the_waiting_without_an_end);
