@@ -95,7 +95,7 @@ open_env_or_begin_anew(
 		st = open_env(c, o, ret_reason);
 	if (st != STATUS_CORRUPT)
 		return st;
-	log_event(LOG_ERROR, "store_set_aside", "dir=%s reason=%s", log_q(o->dir, strlen(o->dir)),
+	log_event(LOG_ERROR, "store-set-aside", "dir=%s reason=%s", log_q(o->dir, strlen(o->dir)),
 	    log_q(*ret_reason, strlen(*ret_reason)));
 	st = folder_set_aside(&c->folder, now_wall_ms);
 	if (st != STATUS_OK) {
@@ -197,7 +197,7 @@ cache_open(const struct cache_options *o, int64_t now_wall_ms, struct cache **re
 	st = take_stock(c);
 out:
 	if (st != STATUS_OK) {
-		log_event(LOG_ERROR, "store_refused", "dir=%s reason=%s",
+		log_event(LOG_ERROR, "store-refused", "dir=%s reason=%s",
 		    log_q(o->dir, strlen(o->dir)), log_q(reason, strlen(reason)));
 		cache_close(c);
 		return st == STATUS_BUSY || st == STATUS_NO_MEMORY ? st : STATUS_STORE_FAILED;
@@ -247,8 +247,8 @@ store_commit(struct cache *c, struct env_txn *t, bool durable)
 		folder_condemn(&c->folder);
 	if (!env_writable(c->env) && !c->fence_told) {
 		c->fence_told = true;
-		log_event(LOG_ERROR, "store_fenced", "status=%s nothing is stored until a restart",
-		    status_info(st)->name);
+		log_event(LOG_ERROR, "store-fenced",
+		    "status=%s note=\"nothing is stored until a restart\"", status_info(st)->name);
 	}
 	return st;
 }
@@ -432,7 +432,7 @@ result_quarantine(struct cache *c, uint64_t id, const char *what)
 		entry_doom_locked(c, e);
 	lock_drop(&c->results);
 	if (first)
-		log_event(LOG_ERROR, "store_quarantine", "result=%" PRIu64 " damaged=%s", id, what);
+		log_event(LOG_ERROR, "store-quarantine", "result=%" PRIu64 " damaged=%s", id, what);
 }
 
 struct cache_result *

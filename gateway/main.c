@@ -279,7 +279,7 @@ free_parts(struct parts *p)
 {
 	struct gateway *g = &p->gateway;
 	if (g->flights != NULL)
-		flights_stop(g->flights); /* who waits for a fetch answers 202 or an error now */
+		flights_stop(g->flights); /* who waits for a fetch answers 202 now */
 	if (p->workers != NULL)
 		workers_stop(p->workers, STOP_GRACE_MS);
 	if (p->listen_fd >= 0) {

@@ -4,8 +4,8 @@
  *     STATUS(name, HTTP status, retry, problem slug, title)
  *
  * retry tells a fetch what another try could do: NEVER (the same would come back), AGAIN (a
- * passing fault), WAIT (only after the wait that the upstream asked for). The slug names the page
- * under /problems/ (api: RFC 9457 `type`); "" is for codes that never reach a caller.
+ * passing fault), WAIT (only after the wait that the upstream asked for). The slug names the
+ * problem: its type is /problems/ and the slug (RFC 9457); "" is for codes that never reach a caller.
  */
 STATUS(OK, 200, NEVER, "", "OK")
 

@@ -860,24 +860,6 @@ fetch_start(struct fetcher *o, struct flight *flight, enum budget_class class)
 	fetch_go_on(f);
 }
 
-bool
-fetch_cancel(struct fetcher *o, struct flight *flight)
-{
-	lock_take(&o->lock);
-	struct fetch *f = o->list;
-	while (f != NULL && f->flight != flight)
-		f = f->next;
-	bool found = f != NULL && !f->over, turn = false;
-	if (found) {
-		fail_locked(f, STATUS_CANCELLED, 0);
-		turn = take_turn_locked(f);
-	}
-	lock_drop(&o->lock);
-	if (turn)
-		fetch_go_on(f);
-	return found;
-}
-
 struct fetcher *
 fetcher_new(const struct fetcher_options *options)
 {

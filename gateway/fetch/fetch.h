@@ -47,7 +47,4 @@ void fetcher_free(struct fetcher *f);
  * happens, also a failure at the start, reaches everyone through the flight's end. */
 void fetch_start(struct fetcher *f, struct flight *flight, enum budget_class class);
 
-/* Ends the fetch of a flight as STATUS_CANCELLED. False if it is not under way. */
-bool fetch_cancel(struct fetcher *f, struct flight *flight);
-
 #endif

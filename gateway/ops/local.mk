@@ -1,4 +1,4 @@
-# ops: settings, health; read by the parts above.
+# ops: settings; read by the parts above.
 noinst_LIBRARIES += libops.a
 libops_a_SOURCES = \
 	gateway/ops/ini.c gateway/ops/ini.h \
