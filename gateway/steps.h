@@ -1,4 +1,4 @@
-/* clang-format off: a table */
+/* clang-format off */
 /* THE WAY OF A REQUEST. One line a step; request.c has one step_<name>() each, in this order.
  *
  *     read → route → authorize → parse → lookup → [follow] → answer → respond
@@ -12,9 +12,7 @@ STEP(read, TO(route) | TO(respond), "take method, URL, headers; refuse what no e
 STEP(route, TO(authorize) | TO(answer) | TO(respond), "find the endpoint; open ones go on at once")
 STEP(authorize, TO(parse) | TO(answer) | TO(respond), "who asks, and what they may see")
 STEP(parse, TO(lookup) | TO(respond), "query string, body or cursor → query and its digest")
-STEP(lookup, TO(answer) | TO(follow) | TO(respond),
-    "find a result that may serve: fresh, stale, or none")
+STEP(lookup, TO(answer) | TO(follow) | TO(respond), "find a result that may serve: fresh, stale, or none")
 STEP(follow, TO(answer) | TO(respond), "wait for the one fetch that makes the result")
 STEP(answer, TO(respond), "source × filter × transform × framing")
-STEP(respond, TO(done),
-    "send it whole, with its exact length, or break visibly; one line in the log")
+STEP(respond, TO(done), "send it whole, with its exact length, or break visibly; one line in the log")

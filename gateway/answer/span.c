@@ -4,8 +4,8 @@
 #include "gateway/base/limits.h"
 #include "gateway/fetch/normalise.h"
 
-#define BLOCKS_PER_VIEW                                                                            \
-	64 /* a count gives its read transaction back after so many blocks of rows */
+/* a count gives its read transaction back after so many blocks of rows */
+#define BLOCKS_PER_VIEW 64
 
 /* Walks the rows of a result, block by block. */
 struct walk {

@@ -1,4 +1,4 @@
-/* clang-format off: a table */
+/* clang-format off */
 /* Every lock class, in the one legal order: a thread may only take a lock whose class stands
  * below all those that it holds. No lock is held across network, client write or sleep.
  *

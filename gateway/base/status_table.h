@@ -1,4 +1,4 @@
-/* clang-format off: a table */
+/* clang-format off */
 /* Every way in which something can end, once.
  *
  *     STATUS(name, HTTP status, retry, problem slug, title)
@@ -20,28 +20,23 @@ STATUS(NOT_ACCEPTABLE, 406, NEVER, "not-acceptable", "No representation is accep
 STATUS(CURSOR_EXPIRED, 410, NEVER, "cursor-expired", "The cursor's result is gone")
 STATUS(TOO_LARGE, 413, NEVER, "too-large", "The request is too large")
 STATUS(URI_TOO_LONG, 414, NEVER, "uri-too-long", "The URL is too long")
-STATUS(UNSUPPORTED_MEDIA, 415, NEVER, "unsupported-media-type",
-    "The body's media type is not supported")
+STATUS(UNSUPPORTED_MEDIA, 415, NEVER, "unsupported-media-type", "The body's media type is not supported")
 STATUS(CLIENT_GONE, 499, NEVER, "", "The client is gone")
 
 /* what the upstream did */
-STATUS(UPSTREAM_BAD_DATA, 502, AGAIN, "upstream-bad-data",
-    "The upstream's answer was not whole or not valid")
+STATUS(UPSTREAM_BAD_DATA, 502, AGAIN, "upstream-bad-data", "The upstream's answer was not whole or not valid")
 STATUS(UPSTREAM_MALFORMED, 502, NEVER, "upstream-bad-data", "The upstream's answer was not valid")
 STATUS(UPSTREAM_TOO_LARGE, 502, NEVER, "upstream-too-large", "The upstream's answer was too large")
 STATUS(UPSTREAM_REFUSED, 502, NEVER, "upstream-refused", "The upstream did not accept the query")
 STATUS(UPSTREAM_RETIRED, 502, NEVER, "upstream-retired", "The upstream no longer has this version")
 STATUS(UPSTREAM_DOWN, 503, AGAIN, "upstream-unavailable", "The upstream is not available")
 STATUS(UPSTREAM_TLS, 503, NEVER, "upstream-unavailable", "No trusted connection to the upstream")
-STATUS(UPSTREAM_LIMIT, 503, WAIT, "upstream-limit",
-    "The upstream's rate or concurrency limit is reached")
+STATUS(UPSTREAM_LIMIT, 503, WAIT, "upstream-limit", "The upstream's rate or concurrency limit is reached")
 STATUS(UPSTREAM_AUTH, 503, NEVER, "upstream-auth", "The upstream rejected the gateway's credential")
 STATUS(UPSTREAM_TOKEN, 503, AGAIN, "upstream-auth", "The upstream rejected the gateway's token")
-STATUS(UPSTREAM_FORBIDDEN, 503, NEVER, "upstream-forbidden",
-    "The upstream forbids this to the gateway's account")
+STATUS(UPSTREAM_FORBIDDEN, 503, NEVER, "upstream-forbidden", "The upstream forbids this to the gateway's account")
 STATUS(UPSTREAM_SLOW, 504, AGAIN, "upstream-timeout", "The upstream was too slow")
-STATUS(VERSION_UNAVAILABLE, 400, NEVER, "version-unavailable",
-    "No active upstream version can answer this")
+STATUS(VERSION_UNAVAILABLE, 400, NEVER, "version-unavailable", "No active upstream version can answer this")
 
 /* the gateway itself */
 STATUS(NOT_CACHED, 504, NEVER, "not-cached", "Not in the cache")

@@ -1,4 +1,4 @@
-/* clang-format off: a table */
+/* clang-format off */
 /* THE WAY OF A FETCH. One line a step, in order; fetch.c has one step_<name>() each.
  *
  *     resolve hosts → plan calls → pull (each call: budget → transport → inflate → split

@@ -19,8 +19,8 @@
 #include "gateway/front/fcgi.h"
 
 #define BACKLOG 4096
-#define SEND_TIMEOUT_S                                                                             \
-	60 /* nginx reads into its own buffers: a minute without a byte is its death */
+/* nginx reads into its own buffers: a minute without a byte is its death */
+#define SEND_TIMEOUT_S 60
 #define READ_TIMEOUT_S 75 /* idle connections are nginx's to close, after a minute */
 /* A page of 100 records fits at once; measured: a quarter more pages a second than with the default
  * of 208 KiB. The kernel may grant less (net.core.wmem_max). */
