@@ -1,7 +1,8 @@
 # the daemon: the steps of a request, upkeep, start and stop.
 sbin_PROGRAMS += posturegate
 posturegate_SOURCES = \
-	gateway/endpoints.c \
+	gateway/endpoint_fetches.c gateway/endpoint_health.c gateway/endpoint_postures.c \
+	gateway/endpoints.c gateway/endpoints.h \
 	gateway/janitor.c gateway/janitor.h \
 	gateway/keyfile.c gateway/keyfile.h \
 	gateway/main.c \

@@ -10,9 +10,9 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/log.h"
+#include "gateway/endpoints.h"
 #include "gateway/fetch/normalise.h"
 #include "gateway/fetch/plan.h"
-#include "gateway/request_state.h"
 
 /* --- ending early */
 

@@ -1,4 +1,4 @@
-/* One request, from nginx and back. The way is in steps.h; what it answers, in endpoints.c.
+/* One request, from nginx and back. The way is in steps.h; what it answers, in endpoint*.c.
  *
  * Threads: request_serve() in any worker; the gateway it is given does not change.
  */

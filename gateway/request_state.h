@@ -1,5 +1,5 @@
 /* One request under way: what its steps have found so far, each group by the step that writes it.
- * Shared by request.c, which has the steps, and endpoints.c, which writes the answers; nobody
+ * Shared by request.c, which has the steps, and the endpoints, which write the answers; nobody
  * else's.
  *
  * Threads: one request, one worker.
@@ -61,10 +61,5 @@ const char *request_param(const struct request *r, const char *name);
 /* The answer becomes a problem; what was written of it is gone. `detail` may be NULL. */
 enum step request_problem(struct request *r, enum status st, const char *detail);
 enum step request_problem_later(struct request *r, enum status st, int64_t retry_after_ms);
-
-/* The step "answer": what each endpoint says, once its source is known. */
-enum step endpoint_answer(struct request *r);
-/* A fetch as a JSON object. */
-void endpoint_fetch_json(struct flight *flight, struct buf *b);
 
 #endif

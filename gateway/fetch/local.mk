@@ -2,6 +2,7 @@
 noinst_LIBRARIES += libfetch.a
 libfetch_a_SOURCES = \
 	gateway/fetch/fetch.c gateway/fetch/fetch.h gateway/fetch/steps.h \
+	gateway/fetch/fetch_calls.c gateway/fetch/fetch_state.h gateway/fetch/fetch_steps.c \
 	gateway/fetch/flight.c gateway/fetch/flight.h \
 	gateway/fetch/members.c gateway/fetch/members.h \
 	gateway/fetch/normalise.c gateway/fetch/normalise.h gateway/fetch/normalise_table.h \

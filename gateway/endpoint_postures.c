@@ -1,0 +1,140 @@
+/* Pages of postures, and one posture. */
+#include "config.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/log.h"
+#include "gateway/endpoints.h"
+#include "gateway/fetch/normalise.h"
+
+/* Strong: the same tag means the same bytes. A result never changes, so what picks the bytes of it
+ * names them. */
+static void
+make_etag(const struct request *r, uint64_t hide, char tag[35])
+{
+	struct {
+		uint64_t result, position, fields, hide;
+		uint8_t consumer[8], grant[8];
+		uint32_t limit, route;
+	} parts = {
+	    .result = cache_manifest(r->result)->id,
+	    .position = r->cursor.position,
+	    .fields = r->query.fields,
+	    .hide = hide,
+	    .limit = r->cursor.limit,
+	    .route = r->routed.route == ROUTE_POSTURE,
+	};
+	uint8_t mac[SHA256_BYTES];
+	memcpy(parts.consumer, r->consumer->tag, sizeof parts.consumer);
+	memcpy(parts.grant, r->consumer->grant, sizeof parts.grant);
+	crypto_hmac(r->gateway->signing_key, &parts, sizeof parts, mac);
+	tag[0] = '"';
+	crypto_hex(mac, 16, tag + 1);
+	tag[33] = '"';
+	tag[34] = '\0';
+}
+
+static void
+cache_headers(struct request *r, const char *etag)
+{
+	struct response *resp = &r->response;
+	const struct cache_manifest *m = cache_manifest(r->result);
+	int64_t now = clock_wall_ms();
+	int64_t age = now > m->fetched_at_ms ? (now - m->fetched_at_ms) / 1000 : 0;
+	/* what is stale by a moment has a negative one already */
+	int64_t ttl = now < m->fresh_until_ms ? (m->fresh_until_ms - now) / 1000
+					      : -((now - m->fresh_until_ms) / 1000 + 1);
+	response_header(resp, "ETag", "%s", etag);
+	response_header(resp, "Age", "%" PRId64, age);
+	response_header(
+	    resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
+	response_header(resp, "Vary", "Authorization, X-API-Key, Accept, Accept-Encoding");
+	switch (r->served) {
+	case SERVED_MISS:
+		response_header(resp, "Cache-Status", "posturegate; fwd=%s; stored", r->fwd);
+		break;
+	case SERVED_COLLAPSED:
+		response_header(resp, "Cache-Status", "posturegate; fwd=%s; collapsed", r->fwd);
+		break;
+	default:
+		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64, ttl);
+	}
+}
+
+static enum step
+answer_corrupt(struct request *r, enum status st)
+{
+	if (st == STATUS_NOT_FOUND)
+		return request_problem(
+		    r, st, "There is no such posture, or it is not yours to see.");
+	log_event(LOG_ERROR, "answer", "request=%s result=%016" PRIx64 " status=%s", r->id,
+	    cache_manifest(r->result)->id, status_info(st)->name);
+	return request_problem_later(r, st, 1000);
+}
+
+static enum step
+write_page(struct request *r, struct page *p)
+{
+	char etag[35];
+	enum status st = STATUS_OK;
+	if (!r->walking) {
+		p->cursor = (struct cursor){
+		    .result = cache_manifest(r->result)->id,
+		    .fields = r->query.fields,
+		    .limit = (uint16_t)r->query.limit,
+		};
+		memcpy(p->cursor.query, r->digest, sizeof p->cursor.query);
+		memcpy(p->cursor.consumer, r->consumer->tag, sizeof p->cursor.consumer);
+		st = answer_count(&p->answer, &p->cursor.total);
+		if (st != STATUS_OK)
+			return answer_corrupt(r, st);
+		r->cursor = p->cursor;
+	}
+	/* what is not there has no validator that could match, not even "*" */
+	if (r->routed.route == ROUTE_POSTURE && p->cursor.total == 0)
+		return answer_corrupt(r, STATUS_NOT_FOUND);
+	make_etag(r, p->answer.hide, etag);
+	cache_headers(r, etag);
+	/* of a POST a 304 would say nothing (RFC 9110 13.1.2) */
+	if (r->method != METHOD_POST && conditions_match(&r->conditions, etag)) {
+		r->response.http = 304;
+		return STEP_respond;
+	}
+	response_header(&r->response, "Content-Type", "application/json");
+	st = r->routed.route == ROUTE_POSTURE ? page_write_one(p, &r->response.body)
+					      : page_write(p, &r->response.body);
+	if (st != STATUS_OK)
+		return answer_corrupt(r, st);
+	if (p->next[0] != '\0')
+		response_header(
+		    &r->response, "Link", "</v1/postures?cursor=%s>; rel=\"next\"", p->next);
+	return STEP_respond;
+}
+
+enum step
+endpoint_postures(struct request *r)
+{
+	uint64_t hide = 0;
+	if (!r->consumer->evidence)
+		hide = UINT64_C(1) << normal_member_find("evidence", 8) |
+		       UINT64_C(1) << normal_member_find("causeOfFailure", 14);
+	struct page page = {
+	    .answer =
+		{
+		    .cache = r->gateway->cache,
+		    .result = r->result,
+		    /* the result answers exactly this query: only the grant is left to look at, and
+	             * only where the query does not name the policies */
+		    .filter.grant = r->consumer->all_policies || r->query.policies.count > 0
+					? NULL
+					: &r->consumer->policies,
+		    .fields = r->query.fields,
+		    .hide = hide,
+		},
+	    .cursor = r->cursor,
+	    .key = r->gateway->signing_key,
+	};
+	return write_page(r, &page);
+}

@@ -1,0 +1,25 @@
+/* What each endpoint answers, once its source is known: the step "answer". One function an endpoint;
+ * endpoints.c has the table from route to function.
+ *
+ * Each writes r->response and gives the next step; a problem goes through request_problem().
+ *
+ * Threads: one request, one worker.
+ */
+#ifndef GATEWAY_ENDPOINTS_H
+#define GATEWAY_ENDPOINTS_H
+
+#include "gateway/request_state.h"
+
+typedef enum step endpoint_f(struct request *r);
+
+/* The endpoint of r->routed.route. */
+endpoint_f endpoint_answer;
+
+endpoint_f endpoint_healthz, endpoint_readyz; /* endpoint_health.c */
+endpoint_f endpoint_fetch;                    /* endpoint_fetches.c */
+endpoint_f endpoint_postures;                 /* endpoint_postures.c */
+
+/* A fetch as a JSON object: also the body of a 202. */
+void endpoint_fetch_json(struct flight *flight, struct buf *b);
+
+#endif

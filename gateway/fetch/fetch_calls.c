@@ -1,0 +1,163 @@
+/* What each kind of call sends, and what becomes of its answer. */
+#include "config.h"
+
+#include <stdlib.h>
+
+#include "gateway/base/limits.h"
+#include "gateway/fetch/fetch_state.h"
+#include "gateway/fetch/plan.h"
+
+static void
+on_head(void *ctx, const struct transport_head *head)
+{
+	struct call *c = ctx;
+	budget_arrived(c->fetch->owner->o.budget, &c->entry, head);
+}
+
+/* Adds what a resolution told of one policy. */
+static enum status
+on_resolved(void *ctx, const struct split_record *rec)
+{
+	struct call *c = ctx;
+	struct fetch *f = c->fetch;
+	struct plan_resolved got;
+	enum status st = plan_read_resolved(rec, &got);
+	if (st != STATUS_OK)
+		return st;
+	if (ids_find(c->ids, c->id_count, got.policy) == c->id_count) {
+		free(got.hosts);
+		return STATUS_UPSTREAM_BAD_DATA; /* nobody asked for this policy */
+	}
+	lock_take(&f->owner->lock); /* several resolutions may be under way */
+	if (f->resolved_count == f->resolved_cap) {
+		size_t cap = f->resolved_cap == 0 ? 16 : f->resolved_cap * 2;
+		struct resolved *more = realloc(f->resolved, cap * sizeof *more);
+		if (more != NULL) {
+			f->resolved = more;
+			f->resolved_cap = cap;
+		}
+	}
+	if (f->resolved_count < f->resolved_cap)
+		f->resolved[f->resolved_count++] = (struct resolved){got.policy, got.subscription,
+		    got.hosts, ids_sort(got.hosts, got.host_count), got.error};
+	else
+		st = STATUS_NO_MEMORY;
+	lock_drop(&f->owner->lock);
+	if (st != STATUS_OK)
+		free(got.hosts);
+	return st;
+}
+
+/* A repeated resolution begins anew: forget what the broken one told. */
+static void
+forget_resolved(struct call *c)
+{
+	struct fetch *f = c->fetch;
+	size_t kept = 0;
+	lock_take(&f->owner->lock);
+	for (size_t i = 0; i < f->resolved_count; i++) {
+		if (ids_find(c->ids, c->id_count, f->resolved[i].policy) != c->id_count)
+			free(f->resolved[i].hosts);
+		else
+			f->resolved[kept++] = f->resolved[i];
+	}
+	f->resolved_count = kept;
+	lock_drop(&f->owner->lock);
+}
+
+static enum status
+call_resolve(struct call *c, struct transport *t, const char *token, struct transport_head *head)
+{
+	struct fetch *f = c->fetch;
+	struct buf path;
+	buf_init(&path, 64 * KIB);
+	plan_resolve_path(f->dialect, c->ids, c->id_count, &path);
+	struct transport_request req = {.method = "GET", .path = buf_str(&path), .token = token};
+	enum status st = path.err;
+	forget_resolved(c);
+	if (st == STATUS_OK)
+		st = pull_array(t, &req, &f->cancelled, on_head, c, on_resolved, c, NULL, head);
+	buf_fini(&path);
+	return st;
+}
+
+/* By posture no resolution tells the subscription; the policy list does. */
+static enum status
+call_policy_list(
+    struct call *c, struct transport *t, const char *token, struct transport_head *head)
+{
+	struct fetch *f = c->fetch;
+	struct buf text;
+	buf_init(&text, 32 * MIB);
+	struct transport_request req = {
+	    .method = "GET", .path = f->dialect->policy_list_path, .token = token};
+	enum status st = pull_text(t, &req, &f->cancelled, on_head, c, &text, head);
+	if (st == STATUS_OK)
+		st = plan_read_subscription(text.data, text.len, &f->subscription);
+	buf_fini(&text);
+	return st;
+}
+
+static enum status
+call_pull(struct call *c, struct transport *t, const char *token, struct transport_head *head)
+{
+	struct fetch *f = c->fetch;
+	struct pull_asked asked = {
+	    .policy = c->policy,
+	    .hosts = c->ids,
+	    .host_count = c->id_count,
+	    .ranges = {c->ranges, c->range_count, 0},
+	};
+	struct pull_store store;
+	struct buf path, body;
+	buf_init(&path, 64 * KIB);
+	buf_init(&body, LIMIT_UPSTREAM_REQUEST_BYTES);
+	plan_posture_path(f->dialect, &f->query, &path);
+	if (c->range_count > 0)
+		plan_postures_body(c->subscription, c->ranges, c->range_count, &body);
+	else
+		plan_hosts_body(c->policy, c->subscription, c->ids, c->id_count, &body);
+
+	struct transport_request req = {
+	    .method = "POST",
+	    .path = buf_str(&path),
+	    .token = token,
+	    .content_type = "application/json",
+	    .body = body.data,
+	    .body_len = body.len,
+	};
+	enum status st = path.err != STATUS_OK ? path.err : body.err;
+	struct cache_part *part = NULL;
+	if (st == STATUS_OK)
+		st = cache_part_open(f->stage, c->index, c->attempt, &part);
+	if (st == STATUS_OK) {
+		pull_got_fini(&f->got[c->index]);
+		pull_store_init(&store, part, &asked, &f->got[c->index]);
+		st = pull_array(t, &req, &f->cancelled, on_head, c, pull_store_record, &store,
+		    pull_store_idle, head);
+		if (st == STATUS_OK)
+			st = cache_part_commit(part);
+		pull_store_fini(&store);
+	}
+	if (st == STATUS_OK) {
+		c->info = cache_part_info(part);
+		cache_part_close(part);
+	} else {
+		cache_part_drop(part);
+	}
+	buf_fini(&path);
+	buf_fini(&body);
+	return st;
+}
+
+enum status
+fetch_call_make(struct call *c, struct transport *t, const char *token, struct transport_head *head)
+{
+	static enum status (*const kinds[])(
+	    struct call *, struct transport *, const char *, struct transport_head *) = {
+	    [CALL_POLICY_LIST] = call_policy_list,
+	    [CALL_RESOLVE] = call_resolve,
+	    [CALL_PULL] = call_pull,
+	};
+	return kinds[c->kind](c, t, token, head);
+}

@@ -1,0 +1,108 @@
+/* One fetch under way and its calls: shared by fetch.c, which lets calls run and steps follow each
+ * other, fetch_calls.c, which has what each kind of call sends and reads, and fetch_steps.c, which
+ * has the steps; nobody else's.
+ *
+ * Threads: what the comments say is under the owner's lock (LOCK_FETCH) is; the rest belongs to the
+ * one thread that runs a step, or to the one that makes the call.
+ */
+#ifndef FETCH_FETCH_STATE_H
+#define FETCH_FETCH_STATE_H
+
+#include <pthread.h>
+
+#include "gateway/base/arena.h"
+#include "gateway/base/lock.h"
+#include "gateway/fetch/fetch.h"
+#include "gateway/fetch/pull.h"
+
+struct fetcher {
+	struct fetcher_options o;
+	pthread_t *threads;
+	unsigned thread_count;
+	struct lock lock; /* LOCK_FETCH: the list, and every fetch's counts */
+	struct fetch *list;
+	pthread_cond_t emptied;
+	atomic_bool stopping;
+};
+
+enum call_kind { CALL_POLICY_LIST, CALL_RESOLVE, CALL_PULL };
+
+/* One upstream call of a fetch, in all its attempts. */
+struct call {
+	struct budget_entry entry; /* first: the budget gives it back */
+	struct fetch *fetch;
+	enum call_kind kind;
+	/* what it asks for: CALL_RESOLVE uses the IDs (policies), CALL_PULL either */
+	uint64_t policy, subscription;
+	const uint64_t *ids;
+	size_t id_count;
+	const struct id_range *ranges;
+	size_t range_count;
+	/* how it goes */
+	uint32_t index;   /* among the pulls */
+	uint32_t attempt; /* grows with every try */
+	unsigned faults;  /* tries that ended in a passing fault */
+	bool token_refused;
+	bool queued;
+	uint64_t records; /* committed by the current attempt */
+	struct cache_part_info info;
+};
+
+/* The hosts of one policy, as resolved. */
+struct resolved {
+	uint64_t policy, subscription;
+	uint64_t *hosts;
+	size_t host_count;
+	bool error;
+};
+
+struct fetch {
+	struct fetcher *owner;
+	struct fetch *next;
+	struct flight *flight;
+	struct arena arena; /* the query and the calls */
+	struct query query;
+	enum budget_class class;
+	const struct dialect *dialect;
+	int64_t deadline_ms, fetched_at_ms;
+	int step;
+	atomic_bool cancelled; /* calls under way give up */
+	struct seal seal;
+	bool sealed;
+
+	/* under the owner's lock */
+	enum status failed; /* the first failure */
+	int64_t retry_after_ms;
+	bool over;          /* its end is being told: nothing changes it any more */
+	size_t outstanding; /* calls queued or under way */
+	bool waiting;       /* for them: whoever ends the last one goes on with the steps */
+	uint32_t calls_made;
+	struct flight_progress progress;
+
+	/* written by one thread at a time */
+	struct resolved *resolved;
+	size_t resolved_count, resolved_cap;
+	uint64_t subscription; /* by posture: of the policy list */
+	struct call *calls;
+	size_t call_count;
+	struct pull_got *got;
+	struct cache_stage *stage;
+	uint64_t *hosts; /* all that were asked for, ascending */
+	size_t host_count;
+	uint64_t *host_errors;
+	size_t host_error_count;
+	struct cache_result *result;
+};
+
+/* fetch_calls.c: the call over the wire, with the token given. Fills *head; what it brought stands
+ * in the call and its fetch.
+ *   as transport_call() and what reads the answer */
+enum status fetch_call_make(
+    struct call *c, struct transport *t, const char *token, struct transport_head *head) NODISCARD;
+
+/* fetch_steps.c: one function a line of steps.h. */
+#define FETCH_STEP(name, calls, what) enum status fetch_step_##name(struct fetch *f);
+#include "gateway/fetch/steps.h"
+#undef FETCH_STEP
+
+#endif

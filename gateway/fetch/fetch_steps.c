@@ -1,0 +1,279 @@
+/* The steps of a fetch, in the order of steps.h. */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
+#include "gateway/fetch/fetch_state.h"
+#include "gateway/fetch/plan.h"
+
+/* A commit of a part: the watermark moves, progress shows. */
+static void
+on_committed(void *ctx, uint32_t call, uint32_t attempt, uint64_t records)
+{
+	struct fetch *f = ctx;
+	struct call *c = &f->calls[call];
+	lock_take(&f->owner->lock);
+	f->progress.records += records - c->records;
+	c->records = records;
+	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
+	lock_drop(&f->owner->lock);
+	flight_committed(f->flight, call, attempt, records);
+}
+
+static enum status
+make_calls(struct fetch *f, size_t count)
+{
+	if (count > LIMIT_CALLS)
+		return STATUS_UPSTREAM_TOO_LARGE;
+	f->calls = arena_array(&f->arena, count, sizeof *f->calls);
+	f->call_count = f->calls != NULL ? count : 0;
+	for (size_t i = 0; i < f->call_count; i++)
+		f->calls[i].fetch = f;
+	return f->calls != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
+enum status
+fetch_step_resolve(struct fetch *f)
+{
+	const struct query *q = &f->query;
+	flight_progress(f->flight, FLIGHT_RESOLVING, &f->progress);
+	f->subscription = q->subscription != 0 ? q->subscription : f->owner->o.subscription;
+	if (q->postures.count > 0) {
+		if (f->subscription != 0)
+			return STATUS_OK;
+		enum status st = make_calls(f, 1);
+		if (st == STATUS_OK)
+			f->calls[0].kind = CALL_POLICY_LIST;
+		return st;
+	}
+	size_t chunk = plan_resolve_chunk(f->dialect);
+	enum status st = make_calls(f, (q->policies.count + chunk - 1) / chunk);
+	for (size_t i = 0; i < f->call_count; i++) {
+		struct call *c = &f->calls[i];
+		size_t from = i * chunk, left = q->policies.count - from;
+		c->kind = CALL_RESOLVE;
+		c->ids = q->policies.ids + from;
+		c->id_count = left < chunk ? left : chunk;
+	}
+	return st;
+}
+
+/* The hosts to ask for: those that the policy resolves to, and of these the ones wanted. */
+static void
+keep_wanted(const struct id_list *wanted, struct resolved *r)
+{
+	size_t kept = 0;
+	if (wanted->count == 0)
+		return;
+	for (size_t i = 0; i < r->host_count; i++)
+		if (ids_find(wanted->ids, wanted->count, r->hosts[i]) != wanted->count)
+			r->hosts[kept++] = r->hosts[i];
+	r->host_count = kept;
+}
+
+/* Every policy must have been answered exactly once; one that was not, or with an error, makes the
+ * result incomplete and is named. */
+static enum status
+check_resolved(struct fetch *f)
+{
+	const struct id_list *policies = &f->query.policies;
+	f->host_errors = arena_array(&f->arena, policies->count, sizeof *f->host_errors);
+	if (f->host_errors == NULL)
+		return STATUS_NO_MEMORY;
+	struct id_set answered = {0};
+	enum status st = STATUS_OK;
+	size_t good = 0;
+	for (size_t i = 0; i < f->resolved_count && st == STATUS_OK; i++) {
+		if (f->resolved[i].error)
+			continue;
+		st = id_set_add(&answered, f->resolved[i].policy);
+		good++;
+	}
+	id_set_settle(&answered);
+	if (st == STATUS_OK && answered.count != good)
+		st = STATUS_UPSTREAM_BAD_DATA; /* one policy twice: which one holds? */
+	for (size_t i = 0; i < policies->count && st == STATUS_OK; i++)
+		if (ids_find(answered.ids, answered.count, policies->ids[i]) == answered.count)
+			f->host_errors[f->host_error_count++] = policies->ids[i];
+	id_set_fini(&answered);
+	return st;
+}
+
+static enum status
+collect_hosts(struct fetch *f)
+{
+	size_t all = 0;
+	for (size_t i = 0; i < f->resolved_count; i++)
+		all += f->resolved[i].host_count;
+	if (all == 0)
+		return STATUS_OK;
+	f->hosts = malloc(all * sizeof *f->hosts);
+	if (f->hosts == NULL)
+		return STATUS_NO_MEMORY;
+	for (size_t i = 0; i < f->resolved_count; i++) {
+		if (f->resolved[i].host_count == 0)
+			continue;
+		memcpy(f->hosts + f->host_count, f->resolved[i].hosts,
+		    f->resolved[i].host_count * sizeof *f->hosts);
+		f->host_count += f->resolved[i].host_count;
+	}
+	f->host_count = ids_sort(f->hosts, f->host_count);
+	return STATUS_OK;
+}
+
+/* Hosts that go into one call: the setting, and what the documented body size leaves room for. */
+static size_t
+hosts_per_call(const struct fetch *f)
+{
+	size_t fits = (LIMIT_UPSTREAM_REQUEST_BYTES - 128) / 22; /* "…19 digits…", */
+	size_t set = (size_t)f->owner->o.hosts_per_call;
+	return set < fits ? set : fits;
+}
+
+static enum status
+plan_by_host(struct fetch *f)
+{
+	size_t per_call = hosts_per_call(f), calls = 0;
+	for (size_t i = 0; i < f->resolved_count; i++)
+		calls += (f->resolved[i].host_count + per_call - 1) / per_call;
+	enum status st = make_calls(f, calls);
+	if (st != STATUS_OK)
+		return st;
+	size_t at = 0;
+	for (size_t i = 0; i < f->resolved_count; i++) {
+		const struct resolved *r = &f->resolved[i];
+		for (size_t from = 0; from < r->host_count; from += per_call, at++) {
+			size_t left = r->host_count - from;
+			struct call *c = &f->calls[at];
+			c->policy = r->policy;
+			c->subscription =
+			    f->query.subscription != 0 ? f->query.subscription : r->subscription;
+			c->ids = r->hosts + from;
+			c->id_count = left < per_call ? left : per_call;
+		}
+	}
+	return STATUS_OK;
+}
+
+/* 400,000 IDs are the upstream's limit and the contract's: one call; the body's size cuts the
+ * list when IDs are long. */
+static enum status
+plan_by_posture(struct fetch *f)
+{
+	const struct id_ranges *p = &f->query.postures;
+	size_t fits = (LIMIT_UPSTREAM_REQUEST_BYTES - 128) / 40; /* "…19 digits…-…19 digits…," */
+	enum status st = make_calls(f, (p->count + fits - 1) / fits);
+	for (size_t i = 0; i < f->call_count; i++) {
+		size_t from = i * fits, left = p->count - from;
+		f->calls[i].subscription = f->subscription;
+		f->calls[i].ranges = p->ranges + from;
+		f->calls[i].range_count = left < fits ? left : fits;
+	}
+	return st;
+}
+
+static int
+compare_resolved(const void *a, const void *b)
+{
+	const struct resolved *x = a, *y = b;
+	return x->policy < y->policy ? -1 : x->policy > y->policy;
+}
+
+enum status
+fetch_step_plan(struct fetch *f)
+{
+	enum status st;
+	/* calls of the step before are over: their memory is the arena's */
+	f->calls = NULL;
+	f->call_count = 0;
+	if (f->query.postures.count > 0) {
+		st = plan_by_posture(f);
+	} else {
+		st = check_resolved(f);
+		if (st == STATUS_OK && f->resolved_count > 0)
+			qsort(
+			    f->resolved, f->resolved_count, sizeof *f->resolved, compare_resolved);
+		for (size_t i = 0; i < f->resolved_count; i++)
+			keep_wanted(&f->query.hosts, &f->resolved[i]);
+		if (st == STATUS_OK)
+			st = collect_hosts(f);
+		if (st == STATUS_OK)
+			st = plan_by_host(f);
+	}
+	size_t count = f->call_count;
+	f->call_count = 0; /* they are planned, and made by the next step */
+	if (st != STATUS_OK)
+		return st;
+	f->got = arena_array(&f->arena, count, sizeof *f->got);
+	if (f->got == NULL)
+		return STATUS_NO_MEMORY;
+	for (size_t i = 0; i < count; i++) {
+		f->calls[i].kind = CALL_PULL;
+		f->calls[i].index = (uint32_t)i;
+	}
+	f->progress.calls_planned = count;
+	return STATUS_OK;
+}
+
+enum status
+fetch_step_pull(struct fetch *f)
+{
+	f->call_count = (size_t)f->progress.calls_planned;
+	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
+	const struct cache_stage_events events = {.committed = on_committed, .ctx = f};
+	return cache_stage_open(f->owner->o.cache, &events, clock_wall_ms(), &f->stage);
+}
+
+static bool
+is_unfiltered(const struct query *q)
+{
+	return q->status == 0 && q->previous_status == 0 && q->criticality == 0 &&
+	       q->evaluated_since == DATE_NONE && q->scanned_since == DATE_NONE &&
+	       q->scanned_from == DATE_NONE && q->scanned_to == DATE_NONE &&
+	       q->changed_since == DATE_NONE;
+}
+
+enum status
+fetch_step_seal(struct fetch *f)
+{
+	struct fetcher_options *o = &f->owner->o;
+	struct cache_part_info *parts = arena_array(&f->arena, f->call_count + 1, sizeof *parts);
+	if (parts == NULL)
+		return STATUS_NO_MEMORY;
+	for (size_t i = 0; i < f->call_count; i++)
+		parts[i] = f->calls[i].info;
+	f->seal = (struct seal){
+	    .digest = flight_digest(f->flight),
+	    .version = f->dialect->version,
+	    .fetched_at_ms = f->fetched_at_ms,
+	    .freshness = o->freshness,
+	    .freshness_ctx = o->freshness_ctx,
+	    .calls = f->calls_made,
+	    .unfiltered = is_unfiltered(&f->query),
+	    .policies = f->query.policies.ids,
+	    .policy_count = f->query.policies.count,
+	    .hosts = f->hosts,
+	    .host_count = f->host_count,
+	    .host_errors = f->host_errors,
+	    .host_error_count = f->host_error_count,
+	    .parts = parts,
+	    .got = f->got,
+	    .part_count = f->call_count,
+	};
+	f->sealed = true;
+	f->seal.text = flight_text(f->flight, &f->seal.text_len);
+	return seal_make(&f->seal);
+}
+
+enum status
+fetch_step_publish(struct fetch *f)
+{
+	enum status st =
+	    cache_stage_publish(f->stage, &f->seal.manifest, clock_wall_ms(), &f->result);
+	if (st == STATUS_OK)
+		f->stage = NULL; /* it is the result now */
+	return st;
+}
