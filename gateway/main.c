@@ -179,6 +179,11 @@ make_upstream(struct parts *p)
 {
 	const struct settings *s = p->settings;
 	struct gateway *g = &p->gateway;
+	static const enum fetch_gaps gaps[] = {
+	    [MISSING_VERIFY] = FETCH_GAPS_VERIFY,
+	    [MISSING_NOTE] = FETCH_GAPS_NOTE,
+	    [MISSING_STRICT] = FETCH_GAPS_STRICT,
+	};
 	struct credential_options credential = {
 	    .username = s->username, .password_file = s->password_file};
 	struct budget_options budget = {
@@ -188,11 +193,13 @@ make_upstream(struct parts *p)
 	    .concurrency = s->concurrency,
 	};
 	if (!make_lifecycle(p) || (g->credential = credential_new(&credential)) == NULL ||
-	    (g->budget = budget_new(&budget)) == NULL || (g->flights = flights_new()) == NULL)
+	    (g->budget = budget_new(&budget)) == NULL || (g->flights = flights_new()) == NULL ||
+	    (g->memory = memory_new(s->error_memory_ms > 0)) == NULL)
 		return false;
 	struct fetcher_options fetcher = {
 	    .cache = g->cache,
 	    .flights = g->flights,
+	    .memory = g->memory,
 	    .budget = g->budget,
 	    .credential = g->credential,
 	    .transport =
@@ -218,6 +225,7 @@ make_upstream(struct parts *p)
 	    .retries = s->retries,
 	    .retry_delay_ms = s->retry_delay_ms,
 	    .deadline_ms = s->call_timeout_ms * 4,
+	    .gaps = gaps[s->missing_batches],
 	    .freshness = freshness_for,
 	    .freshness_ctx = p->settings,
 	};
@@ -289,6 +297,7 @@ free_parts(struct parts *p)
 	fetcher_free(g->fetcher);
 	janitor_free(p->janitor);
 	flights_free(g->flights);
+	memory_free(g->memory);
 	budget_free(g->budget);
 	credential_free(g->credential);
 	access_free(g->access);

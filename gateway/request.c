@@ -273,6 +273,13 @@ look(const struct request *r, struct cache_result **ret_result, enum verdict *re
 	return STATUS_OK;
 }
 
+/* The caller wants it asked for anew, and has the right to. */
+static bool
+may_force(const struct request *r)
+{
+	return r->conditions.no_cache && r->consumer->force;
+}
+
 /* The fetch of a flight that this request leads. Between its lookup and its lead another flight may
  * have ended: what that has made is taken for what this one would make, and no fetch is begun. */
 static bool
@@ -287,24 +294,20 @@ lead(struct request *r, struct flight *flight, enum budget_class class)
 		if (verdict == VERDICT_FRESH)
 			return false;
 	}
-	fetch_start(r->gateway->fetcher, flight, class);
+	fetch_start(r->gateway->fetcher, flight, class, may_force(r));
 	return true;
 }
 
-#define REFRESH_PAUSE_MS 30000 /* after a refresh that failed: an ailing upstream is left alone */
-
-/* Begins a fetch that nobody waits for. */
-static void
-refresh_behind(struct request *r)
+/* Why a fetch would only fail as one has failed just now, whoever asked for it; or STATUS_OK. */
+static enum status
+known_failure(struct request *r, int64_t within_ms, struct buf *reason, int64_t *ret_wait_ms)
 {
-	bool leader;
-	if (flights_failed_lately(r->gateway->flights, r->digest, REFRESH_PAUSE_MS))
-		return;
-	struct flight *flight = flight_join(r->gateway->flights, r->digest, r->canon.data,
-	    r->canon.len, r->consumer->name, &leader);
-	if (flight != NULL && leader)
-		lead(r, flight, BUDGET_BACKGROUND);
-	flight_release(flight);
+	enum status st = fetch_forecast(r->gateway->fetcher, &r->query, reason, ret_wait_ms);
+	if (st != STATUS_OK || may_force(r))
+		return st;
+	return flights_failed_lately(r->gateway->flights, r->digest, within_ms, &st, ret_wait_ms)
+		   ? st
+		   : STATUS_OK;
 }
 
 /* The upstream has told us to stay away for a while. */
@@ -318,6 +321,23 @@ wait_is_announced(const struct request *r)
 			return true;
 	}
 	return false;
+}
+
+#define REFRESH_PAUSE_MS 30000 /* after a refresh that failed: what is stale serves meanwhile */
+
+/* Begins a fetch that nobody waits for. */
+static void
+refresh_behind(struct request *r)
+{
+	bool leader;
+	int64_t wait_ms;
+	if (wait_is_announced(r) || known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) != STATUS_OK)
+		return;
+	struct flight *flight = flight_join(r->gateway->flights, r->digest, r->canon.data,
+	    r->canon.len, r->consumer->name, &leader);
+	if (flight != NULL && leader)
+		lead(r, flight, BUDGET_BACKGROUND);
+	flight_release(flight);
 }
 
 static enum step
@@ -379,14 +399,11 @@ accepted(struct request *r)
 	return STEP_respond;
 }
 
-/* The fetch failed: an older result may still stand in (RFC 5861 stale-if-error), but not for one
- * who asked for no stored answer. */
+/* A fetch failed, or would: an older result may still stand in (RFC 5861 stale-if-error), but not
+ * for one who asked for no stored answer. */
 static enum step
-fetch_failed(struct request *r)
+no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char *detail)
 {
-	struct flight_view v;
-	flight_look(r->flight, &v);
-	enum status st = v.status != STATUS_OK ? v.status : STATUS_STOPPING;
 	const struct cache_manifest *m = r->result != NULL ? cache_manifest(r->result) : NULL;
 	if (m != NULL && r->now_ms < m->keep_until_ms && strcmp(r->fwd, "request") != 0) {
 		r->served = SERVED_STALE;
@@ -398,8 +415,28 @@ fetch_failed(struct request *r)
 		    (r->now_ms - m->fetched_at_ms) / 1000);
 	r->status = st;
 	response_problem(
-	    &r->response, st, r->id, NULL, NULL, v.retry_after_ms, m != NULL ? extra : NULL);
+	    &r->response, st, r->id, detail, NULL, retry_after_ms, m != NULL ? extra : NULL);
 	return STEP_respond;
+}
+
+static enum step
+fetch_failed(struct request *r)
+{
+	struct flight_view v;
+	flight_look(r->flight, &v);
+	return no_answer(
+	    r, v.status != STATUS_OK ? v.status : STATUS_STOPPING, v.retry_after_ms, NULL);
+}
+
+/* Nothing is fetched for this query, and it is known that it would fail. */
+static enum step
+known_to_fail(struct request *r, enum status st, int64_t wait_ms, struct buf *reason)
+{
+	if (st != STATUS_VERSION_UNAVAILABLE)
+		return no_answer(r, st, wait_ms, NULL);
+	const char *detail = arena_printf(
+	    &r->arena, "What each version of the upstream's API says: %s.", buf_str(reason));
+	return no_answer(r, st, 0, detail);
 }
 
 /* Waits as long as the caller will, if there is room for one more who waits. */
@@ -416,15 +453,38 @@ wait_for_flight(struct request *r)
 	return flight_wait(r->flight, 0);
 }
 
+/* The flight to wait for: the one under way, or a new one that this request leads. Without one, what
+ * it ends with. */
+static enum step
+join(struct request *r, bool *ret_leader)
+{
+	struct gateway *g = r->gateway;
+	struct buf reason;
+	int64_t wait_ms = 0;
+	*ret_leader = false;
+	r->flight = flight_running(g->flights, r->digest, r->canon.data, r->canon.len);
+	if (r->flight != NULL)
+		return STEP_follow;
+	buf_init(&reason, KIB);
+	enum status st = known_failure(r, g->settings->error_memory_ms, &reason, &wait_ms);
+	enum step next = STEP_follow;
+	if (st != STATUS_OK)
+		next = known_to_fail(r, st, wait_ms, &reason);
+	buf_fini(&reason);
+	if (st != STATUS_OK)
+		return next;
+	r->flight = flight_join(g->flights, r->digest, r->canon.data, r->canon.len,
+	    r->consumer->name, ret_leader);
+	return r->flight != NULL ? STEP_follow : request_problem(r, STATUS_NO_MEMORY, NULL);
+}
+
 static enum step
 step_follow(struct request *r)
 {
-	struct gateway *g = r->gateway;
 	bool leader;
-	r->flight = flight_join(
-	    g->flights, r->digest, r->canon.data, r->canon.len, r->consumer->name, &leader);
-	if (r->flight == NULL)
-		return request_problem(r, STATUS_NO_MEMORY, NULL);
+	enum step next = join(r, &leader);
+	if (next != STEP_follow)
+		return next;
 	bool begun = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
 	if (!wait_for_flight(r))
 		return accepted(r);

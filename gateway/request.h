@@ -17,6 +17,7 @@ struct gateway {
 	struct access *access;
 	struct cache *cache;
 	struct flights *flights;
+	struct memory *memory;
 	struct fetcher *fetcher;
 	struct credential *credential;
 	struct budget *budget;

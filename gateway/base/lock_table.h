@@ -7,6 +7,7 @@
 LOCK(JANITOR, "gateway/janitor: whether it has to stop")
 LOCK(FETCH, "fetch/fetch: one fetch's calls and counts")
 LOCK(FLIGHT, "fetch/flight: the table of flights and every flight's state")
+LOCK(MEMORY, "fetch/memory: what all fetches have learned of failing")
 LOCK(BUDGET, "upstream/budget: the queue of calls and the windows")
 LOCK(CREDENTIAL, "upstream/credential: the token")
 LOCK(WORKERS, "front/workers: the registry of workers")

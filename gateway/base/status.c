@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <string.h>
+
 #include "gateway/base/status.h"
 
 static const struct status_info table[STATUS_COUNT] = {
@@ -15,4 +17,10 @@ status_info(enum status st)
 	if ((unsigned)st >= STATUS_COUNT)
 		st = STATUS_INTERNAL;
 	return &table[st];
+}
+
+bool
+status_is_upstream(enum status st)
+{
+	return strncmp(status_info(st)->slug, "upstream-", 9) == 0;
 }

@@ -9,6 +9,8 @@
 #ifndef BASE_STATUS_H
 #define BASE_STATUS_H
 
+#include <stdbool.h>
+
 enum status {
 #define STATUS(name, http, retry, slug, title) STATUS_##name,
 #include "gateway/base/status_table.h"
@@ -28,5 +30,7 @@ struct status_info {
 
 /* Never NULL; a value out of range reads as INTERNAL. */
 const struct status_info *status_info(enum status st);
+/* Whether it is a failure of the upstream, as callers are told. */
+bool status_is_upstream(enum status st);
 
 #endif

@@ -28,6 +28,8 @@ STATUS(UPSTREAM_BAD_DATA, 502, AGAIN, "upstream-bad-data", "The upstream's answe
 STATUS(UPSTREAM_MALFORMED, 502, NEVER, "upstream-bad-data", "The upstream's answer was not valid")
 STATUS(UPSTREAM_TOO_LARGE, 502, NEVER, "upstream-too-large", "The upstream's answer was too large")
 STATUS(UPSTREAM_REFUSED, 502, NEVER, "upstream-refused", "The upstream did not accept the query")
+STATUS(UPSTREAM_GAP, 502, AGAIN, "upstream-bad-data", "The upstream left out a batch")
+STATUS(UPSTREAM_INCOMPLETE, 502, NEVER, "upstream-incomplete", "The upstream's answer is not complete")
 STATUS(UPSTREAM_RETIRED, 502, NEVER, "upstream-retired", "The upstream no longer has this version")
 STATUS(UPSTREAM_DOWN, 503, AGAIN, "upstream-unavailable", "The upstream is not available")
 STATUS(UPSTREAM_TLS, 503, NEVER, "upstream-unavailable", "No trusted connection to the upstream")

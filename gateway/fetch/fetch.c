@@ -81,13 +81,61 @@ backoff_ms(const struct fetcher *o, unsigned faults)
 	return most > 0 ? (int64_t)(random % (uint64_t)most) + 1 : 0;
 }
 
+/* A failure that may be the whole upstream's, and whether this one alone speaks for it. */
+static bool
+is_ailment(const struct call *c, enum status st, bool *ret_alone)
+{
+	*ret_alone = st == STATUS_UPSTREAM_TLS ||
+		     (st == STATUS_UPSTREAM_DOWN && (c->http == 0 || c->http == 503));
+	return *ret_alone || st == STATUS_UPSTREAM_DOWN || st == STATUS_UPSTREAM_SLOW;
+}
+
+/* Tells the memory of everyone. Gives how long nobody is to ask, wait_ms at least. */
+static int64_t
+remember_locked(struct call *c, enum status st, int64_t wait_ms)
+{
+	struct fetch *f = c->fetch;
+	struct memory *m = f->owner->o.memory;
+	enum status told;
+	uint64_t query;
+	int64_t now = clock_mono_ms(), closed_ms;
+	bool alone;
+	if (c->kept_back || !is_ailment(c, st, &alone))
+		return wait_ms;
+	memcpy(&query, flight_digest(f->flight), sizeof query);
+	memory_failed(m, st, alone, query, wait_ms, now);
+	if (f->probe)
+		memory_probe_over(m);
+	f->probe = false;
+	return memory_closed(m, now, &told, &closed_ms) && closed_ms > wait_ms ? closed_ms
+									       : wait_ms;
+}
+
+/* The upstream ails: what has brought nothing yet fails at once, for everybody the same; what has
+ * brought something waits until the upstream is asked again. */
+static bool
+may_wait_out_locked(struct call *c, int64_t wait_ms, int64_t *ret_not_before_ms)
+{
+	*ret_not_before_ms = clock_mono_ms() + wait_ms;
+	return c->fetch->progress.calls_done > 0;
+}
+
 /* Whether this call may be tried once more after `st`, and from when: not within wait_ms. */
 static bool
 may_retry_locked(struct call *c, enum status st, int64_t wait_ms, int64_t *ret_not_before_ms)
 {
 	int64_t now = clock_mono_ms(), pause_ms;
+	bool alone;
 	if (c->fetch->failed != STATUS_OK || now >= c->fetch->deadline_ms)
 		return false;
+	if (c->kept_back || (c->fetch->probe && is_ailment(c, st, &alone)))
+		return may_wait_out_locked(c, remember_locked(c, st, wait_ms), ret_not_before_ms);
+	if (st == STATUS_UPSTREAM_GAP && !c->gap_verifying) {
+		/* not a failure yet: the same answer again is a good one */
+		c->gap_verifying = true;
+		*ret_not_before_ms = 0;
+		return true;
+	}
 	if (st == STATUS_UPSTREAM_TOKEN) {
 		/* a token may die at any moment: once, at once, with a new one */
 		*ret_not_before_ms = 0;
@@ -146,6 +194,18 @@ call_progress_locked(const struct call *c)
 	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
 }
 
+/* A call has failed for good, and its fetch with it. */
+static void
+call_failed_locked(struct call *c, enum status st, int64_t wait_ms)
+{
+	struct fetch *f = c->fetch;
+	/* the versions of the policy list are not those of the dialect */
+	if (st == STATUS_UPSTREAM_RETIRED && c->kind != CALL_POLICY_LIST)
+		f->version_gone = true;
+	wait_ms = remember_locked(c, st, wait_ms);
+	fail_locked(f, st == STATUS_UPSTREAM_TOKEN ? STATUS_UPSTREAM_AUTH : st, wait_ms);
+}
+
 /* A call's try is over. After this only the one whose turn it is may touch the fetch. */
 static void
 call_ended(struct call *c, enum status st, int64_t wait_ms)
@@ -163,14 +223,31 @@ call_ended(struct call *c, enum status st, int64_t wait_ms)
 		if (st == STATUS_OK)
 			call_progress_locked(c);
 		else
-			fail_locked(
-			    f, st == STATUS_UPSTREAM_TOKEN ? STATUS_UPSTREAM_AUTH : st, wait_ms);
+			call_failed_locked(c, st, wait_ms);
 		f->outstanding--;
 	}
 	bool turn = take_turn_locked(f);
 	lock_drop(&o->lock);
 	if (turn)
 		fetch_go_on(f);
+}
+
+/* Whether the upstream is well enough to be asked by this call. */
+static enum status
+enter(struct call *c, int64_t *ret_wait_ms)
+{
+	struct fetch *f = c->fetch;
+	enum status st = STATUS_OK;
+	lock_take(&f->owner->lock);
+	c->kept_back = false;
+	if (!f->probe) {
+		enum memory_enter how =
+		    memory_enter(f->owner->o.memory, clock_mono_ms(), &st, ret_wait_ms);
+		f->probe = how == MEMORY_PROBE;
+		c->kept_back = how == MEMORY_CLOSED;
+	}
+	lock_drop(&f->owner->lock);
+	return st;
 }
 
 /* The budget lets this call go. */
@@ -182,8 +259,16 @@ call_run(struct call *c, struct transport *t)
 	struct transport_head head;
 	char *token;
 	uint64_t generation;
+	int64_t wait_ms;
 
-	enum status st = credential_token(o->credential, t, &f->cancelled, &token, &generation);
+	c->http = 0;
+	enum status st = enter(c, &wait_ms);
+	if (st != STATUS_OK) {
+		budget_done(o->budget, &c->entry, false, NULL);
+		call_ended(c, st, wait_ms);
+		return;
+	}
+	st = credential_token(o->credential, t, &f->cancelled, &token, &generation);
 	if (st != STATUS_OK) {
 		budget_done(o->budget, &c->entry, false, NULL);
 		call_ended(c, st, credential_wait_ms(o->credential));
@@ -199,6 +284,7 @@ call_run(struct call *c, struct transport *t)
 	head.http = 0;
 	st = fetch_call_make(c, t, token, &head);
 	credential_token_free(token);
+	c->http = head.http;
 	if (st == STATUS_UPSTREAM_TOKEN)
 		credential_refused(o->credential, generation);
 	else if (head.http == 200)
@@ -233,20 +319,37 @@ thread_main(void *ctx)
 
 /* --- the way */
 
+/* What the steps have made is gone; they can begin anew. */
 static void
-fetch_free(struct fetch *f)
+fetch_clear(struct fetch *f)
 {
 	if (f->sealed)
 		seal_fini(&f->seal);
+	f->sealed = false;
 	cache_stage_abandon(f->stage);
-	cache_release(f->result);
+	f->stage = NULL;
 	if (f->got != NULL)
 		for (size_t i = 0; i < (size_t)f->progress.calls_planned; i++)
 			pull_got_fini(&f->got[i]);
+	f->got = NULL;
 	for (size_t i = 0; i < f->resolved_count; i++)
 		free(f->resolved[i].hosts);
 	free(f->resolved);
+	f->resolved = NULL;
+	f->resolved_count = f->resolved_cap = 0;
 	free(f->hosts);
+	f->hosts = NULL;
+	f->host_count = f->host_error_count = 0;
+	f->calls = NULL;
+	f->call_count = 0;
+	f->step = 0;
+}
+
+static void
+fetch_free(struct fetch *f)
+{
+	fetch_clear(f);
+	cache_release(f->result);
 	arena_fini(&f->arena);
 	flight_release(f->flight);
 	free(f);
@@ -260,7 +363,10 @@ fetch_wake(struct fetch *f)
 	struct flight_view v;
 	lock_take(&o->lock);
 	f->over = true;
+	bool probe = f->probe;
 	lock_drop(&o->lock);
+	if (probe)
+		memory_probe_over(o->o.memory);
 	flight_look(f->flight, &v);
 	log_event(f->failed == STATUS_OK ? LOG_INFO : LOG_WARNING, "fetch",
 	    "fetch=%llx status=%s calls=%u records=%llu hosts=%zu ms=%lld",
@@ -304,17 +410,53 @@ has_failed(struct fetch *f, enum status st)
 	return failed;
 }
 
+/* The upstream no longer has the version: the next one that can answer, if there is one. */
+static bool
+fall_back(struct fetch *f)
+{
+	struct fetcher *o = f->owner;
+	const struct dialect *next;
+	lock_take(&o->lock);
+	bool gone = f->version_gone && f->failed == STATUS_UPSTREAM_RETIRED;
+	f->version_gone = false;
+	lock_drop(&o->lock);
+	if (!gone)
+		return false;
+	int64_t now = clock_mono_ms();
+	f->tried |= versions_bit(f->dialect);
+	bool found = versions_choose(&o->o.versions, plan_needs(&f->query), clock_wall_ms() / 1000,
+			 f->tried, &next) == STATUS_OK &&
+		     !(versions_bit(next) & f->tried);
+	log_event(LOG_WARNING, "version-gone", "version=%s next=%s", f->dialect->version,
+	    found ? next->version : "-");
+	if (!found)
+		return false;
+	memory_version_gone(o->o.memory, versions_bit(f->dialect), now);
+	fetch_clear(f);
+	f->dialect = next;
+	lock_take(&o->lock);
+	f->progress = (struct flight_progress){0};
+	f->failed = STATUS_OK;
+	f->retry_after_ms = 0;
+	atomic_store(&f->cancelled, false);
+	lock_drop(&o->lock);
+	return true;
+}
+
 /* Runs steps until one has calls to wait for. Only one thread is here for a fetch at a time: the
  * one that started it, or the one whose turn it is. */
 static void
 fetch_go_on(struct fetch *f)
 {
-	while (!has_failed(f, STATUS_OK) && f->step < (int)ARRAY_LEN(steps)) {
-		int step = f->step++;
-		enum status st = steps[step].run(f);
-		if (!has_failed(f, st) && steps[step].calls && f->call_count > 0 && submit_all(f))
-			return; /* another thread may have ended it by now */
-	}
+	do {
+		while (!has_failed(f, STATUS_OK) && f->step < (int)ARRAY_LEN(steps)) {
+			int step = f->step++;
+			enum status st = steps[step].run(f);
+			if (!has_failed(f, st) && steps[step].calls && f->call_count > 0 &&
+			    submit_all(f))
+				return; /* another thread may have ended it by now */
+		}
+	} while (fall_back(f));
 	fetch_wake(f);
 }
 
@@ -329,13 +471,28 @@ prepare(struct fetch *f)
 	const char *text = flight_text(f->flight, &len);
 	enum status st = query_from_canon(&f->arena, text, len, &f->query);
 	if (st == STATUS_OK)
-		st = versions_choose(
-		    &o->versions, plan_needs(&f->query), clock_wall_ms() / 1000, &f->dialect);
+		st = versions_choose(&o->versions, plan_needs(&f->query), clock_wall_ms() / 1000,
+		    memory_gone(o->memory, clock_mono_ms()), &f->dialect);
 	return st;
 }
 
+enum status
+fetch_forecast(struct fetcher *o, const struct query *q, struct buf *reason, int64_t *ret_wait_ms)
+{
+	const struct dialect *d;
+	enum status st;
+	int64_t now = clock_mono_ms(), wall_s = clock_wall_ms() / 1000;
+	unsigned need = plan_needs(q), gone = memory_gone(o->o.memory, now);
+	if (versions_choose(&o->o.versions, need, wall_s, gone, &d) != STATUS_OK) {
+		if (reason != NULL)
+			versions_explain(&o->o.versions, need, wall_s, reason);
+		return STATUS_VERSION_UNAVAILABLE;
+	}
+	return memory_closed(o->o.memory, now, &st, ret_wait_ms) ? st : STATUS_OK;
+}
+
 void
-fetch_start(struct fetcher *o, struct flight *flight, enum budget_class class)
+fetch_start(struct fetcher *o, struct flight *flight, enum budget_class class, bool force)
 {
 	struct fetch *f = calloc(1, sizeof *f);
 	if (f == NULL) {
@@ -345,6 +502,7 @@ fetch_start(struct fetcher *o, struct flight *flight, enum budget_class class)
 	f->owner = o;
 	f->flight = flight_ref(flight);
 	f->class = class;
+	f->force = force;
 	f->deadline_ms = clock_mono_ms() + o->o.deadline_ms;
 	f->fetched_at_ms = clock_wall_ms();
 	arena_init(&f->arena, LIMIT_ARENA_BYTES);

@@ -11,6 +11,7 @@
 
 #include "cache/cache.h"
 #include "gateway/fetch/flight.h"
+#include "gateway/fetch/memory.h"
 #include "gateway/fetch/seal.h"
 #include "gateway/query/query.h"
 #include "gateway/upstream/budget.h"
@@ -20,9 +21,18 @@
 
 struct fetcher;
 
+/* What becomes of an unfiltered answer in which a batch number that was announced is missing. */
+enum fetch_gaps {
+	FETCH_GAPS_VERIFY, /* the call is made once more: the same gap again is the upstream's way to
+			      number, another answer is a failed call */
+	FETCH_GAPS_NOTE,   /* it is told with the result */
+	FETCH_GAPS_STRICT, /* it makes the result incomplete */
+};
+
 struct fetcher_options {
 	struct cache *cache;
 	struct flights *flights;
+	struct memory *memory;
 	struct budget *budget;
 	struct credential *credential;
 	struct transport_options transport;
@@ -33,6 +43,7 @@ struct fetcher_options {
 	uint64_t retries;       /* of one call after passing faults */
 	int64_t retry_delay_ms; /* first pause; doubles up to 30 s, with full jitter */
 	int64_t deadline_ms;    /* of a whole fetch, from its start */
+	enum fetch_gaps gaps;
 	/* How long a result about these policies is fresh, stale, kept. */
 	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
 	void *freshness_ctx;
@@ -44,7 +55,15 @@ struct fetcher *fetcher_new(const struct fetcher_options *o) NODISCARD;
 void fetcher_free(struct fetcher *f);
 
 /* Starts the fetch of a flight that the caller leads; takes its own reference to it. Whatever
- * happens, also a failure at the start, reaches everyone through the flight's end. */
-void fetch_start(struct fetcher *f, struct flight *flight, enum budget_class class);
+ * happens, also a failure at the start, reaches everyone through the flight's end. `force`: ask
+ * also for what failed lately (but not an upstream that ails, nor beyond a limit). */
+void fetch_start(struct fetcher *f, struct flight *flight, enum budget_class class, bool force);
+
+/* Why a fetch for this query would fail at once, without asking the upstream.
+ *   STATUS_OK                   nothing is known against it
+ *   STATUS_VERSION_UNAVAILABLE  reason tells why no version can answer (may be NULL)
+ *   else the failure of the upstream that holds for all; *ret_wait_ms until it is asked again */
+enum status fetch_forecast(
+    struct fetcher *f, const struct query *q, struct buf *reason, int64_t *ret_wait_ms) NODISCARD;
 
 #endif

@@ -2,7 +2,9 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/fetch_state.h"
 #include "gateway/fetch/plan.h"
@@ -12,6 +14,8 @@ on_head(void *ctx, const struct transport_head *head)
 {
 	struct call *c = ctx;
 	budget_arrived(c->fetch->owner->o.budget, &c->entry, head);
+	if (head->http == 200 || head->http == 204)
+		memory_answered(c->fetch->owner->o.memory);
 }
 
 /* Adds what a resolution told of one policy. */
@@ -98,6 +102,56 @@ call_policy_list(
 	return st;
 }
 
+/* --- gaps in batch numbers */
+
+/* Names a gap: of this call in this query, with these numbers missing. */
+static void
+gap_key(const struct call *c, const struct pull_got *got, uint8_t key[MEMORY_GAP_BYTES])
+{
+	struct buf text;
+	uint8_t digest[SHA256_BYTES];
+	buf_init(&text, 16 * MIB);
+	buf_add(&text, flight_digest(c->fetch->flight), SHA256_BYTES);
+	buf_add(&text, &c->policy, sizeof c->policy);
+	buf_add(&text, c->ids, c->id_count * sizeof *c->ids);
+	buf_add(&text, c->ranges, c->range_count * sizeof *c->ranges);
+	for (uint32_t n = 1; n <= got->batches_announced; n++)
+		if (!pull_got_batch(got, n))
+			buf_add(&text, &n, sizeof n);
+	crypto_sha256(text.data, text.len, digest);
+	memcpy(key, digest, MEMORY_GAP_BYTES);
+	buf_fini(&text);
+}
+
+/* No document defines batches. A number that is missing from an unfiltered answer may be the
+ * upstream's way to number, or a batch that got lost: the same gap with the same records twice is
+ * the former. */
+static enum status
+check_gap(struct call *c)
+{
+	struct fetcher *o = c->fetch->owner;
+	const struct pull_got *got = &c->fetch->got[c->index];
+	uint8_t key[MEMORY_GAP_BYTES];
+	if (o->o.gaps != FETCH_GAPS_VERIFY || !plan_is_unfiltered(&c->fetch->query) ||
+	    !pull_got_gap(got))
+		return STATUS_OK;
+	int64_t now = clock_mono_ms();
+	gap_key(c, got, key);
+	if (memory_gap_known(o->o.memory, key, now))
+		return STATUS_OK;
+	if (c->gap_seen && memcmp(c->gap_key, key, sizeof key) == 0 &&
+	    pull_print_equal(&c->gap_print, &got->print)) {
+		memory_gap_verified(o->o.memory, key, now);
+		return STATUS_OK;
+	}
+	c->gap_seen = true;
+	c->gap_print = got->print;
+	memcpy(c->gap_key, key, sizeof key);
+	return STATUS_UPSTREAM_GAP;
+}
+
+/* --- postures */
+
 static enum status
 call_pull(struct call *c, struct transport *t, const char *token, struct transport_head *head)
 {
@@ -135,6 +189,8 @@ call_pull(struct call *c, struct transport *t, const char *token, struct transpo
 		pull_store_init(&store, part, &asked, &f->got[c->index]);
 		st = pull_array(t, &req, &f->cancelled, on_head, c, pull_store_record, &store,
 		    pull_store_idle, head);
+		if (st == STATUS_OK)
+			st = check_gap(c);
 		if (st == STATUS_OK)
 			st = cache_part_commit(part);
 		pull_store_fini(&store);

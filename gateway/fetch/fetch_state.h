@@ -42,8 +42,14 @@ struct call {
 	uint32_t index;   /* among the pulls */
 	uint32_t attempt; /* grows with every try */
 	unsigned faults;  /* tries that ended in a passing fault */
+	int http;         /* status of the last try; 0: no answer */
 	bool token_refused;
+	bool kept_back; /* the last try was not made: the upstream ails */
 	bool queued;
+	/* a batch was missing in the answer: what the answer before it had */
+	bool gap_seen, gap_verifying;
+	struct pull_print gap_print;
+	uint8_t gap_key[MEMORY_GAP_BYTES];
 	uint64_t records; /* committed by the current attempt */
 	struct cache_part_info info;
 };
@@ -63,7 +69,9 @@ struct fetch {
 	struct arena arena; /* the query and the calls */
 	struct query query;
 	enum budget_class class;
+	bool force;
 	const struct dialect *dialect;
+	unsigned tried; /* versions that the upstream said it has no more: versions_bit() */
 	int64_t deadline_ms, fetched_at_ms;
 	int step;
 	atomic_bool cancelled; /* calls under way give up */
@@ -74,6 +82,8 @@ struct fetch {
 	enum status failed; /* the first failure */
 	int64_t retry_after_ms;
 	bool over;          /* its end is being told: nothing changes it any more */
+	bool probe;         /* the one that may ask an upstream that ails */
+	bool version_gone;  /* the upstream no longer has the dialect's version */
 	size_t outstanding; /* calls queued or under way */
 	bool waiting;       /* for them: whoever ends the last one goes on with the steps */
 	uint32_t calls_made;
@@ -91,6 +101,7 @@ struct fetch {
 	size_t host_count;
 	uint64_t *host_errors;
 	size_t host_error_count;
+	int64_t hosts_again_ms; /* monotonic: when the first of host_errors may be asked again */
 	struct cache_result *result;
 };
 

@@ -35,6 +35,23 @@ make_calls(struct fetch *f, size_t count)
 	return f->calls != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
+/* All but those whose hosts the upstream could not tell a while ago. */
+static enum status
+policies_to_ask(struct fetch *f, struct id_list *ret)
+{
+	const struct id_list *all = &f->query.policies;
+	int64_t now = clock_mono_ms();
+	uint64_t *ids = arena_array(&f->arena, all->count, sizeof *ids);
+	size_t count = 0;
+	if (ids == NULL)
+		return STATUS_NO_MEMORY;
+	for (size_t i = 0; i < all->count; i++)
+		if (f->force || memory_hosts_until(f->owner->o.memory, all->ids[i], now) == 0)
+			ids[count++] = all->ids[i];
+	*ret = (struct id_list){ids, count};
+	return STATUS_OK;
+}
+
 enum status
 fetch_step_resolve(struct fetch *f)
 {
@@ -49,13 +66,16 @@ fetch_step_resolve(struct fetch *f)
 			f->calls[0].kind = CALL_POLICY_LIST;
 		return st;
 	}
+	struct id_list ask = {NULL, 0};
+	enum status st = policies_to_ask(f, &ask);
 	size_t chunk = plan_resolve_chunk(f->dialect);
-	enum status st = make_calls(f, (q->policies.count + chunk - 1) / chunk);
+	if (st == STATUS_OK)
+		st = make_calls(f, (ask.count + chunk - 1) / chunk);
 	for (size_t i = 0; i < f->call_count; i++) {
 		struct call *c = &f->calls[i];
-		size_t from = i * chunk, left = q->policies.count - from;
+		size_t from = i * chunk, left = ask.count - from;
 		c->kind = CALL_RESOLVE;
-		c->ids = q->policies.ids + from;
+		c->ids = ask.ids + from;
 		c->id_count = left < chunk ? left : chunk;
 	}
 	return st;
@@ -72,6 +92,15 @@ keep_wanted(const struct id_list *wanted, struct resolved *r)
 		if (ids_find(wanted->ids, wanted->count, r->hosts[i]) != wanted->count)
 			r->hosts[kept++] = r->hosts[i];
 	r->host_count = kept;
+}
+
+static void
+note_host_error(struct fetch *f, uint64_t policy)
+{
+	int64_t again_ms = memory_hosts_failed(f->owner->o.memory, policy, clock_mono_ms());
+	if (f->host_error_count == 0 || again_ms < f->hosts_again_ms)
+		f->hosts_again_ms = again_ms;
+	f->host_errors[f->host_error_count++] = policy;
 }
 
 /* Every policy must have been answered exactly once; one that was not, or with an error, makes the
@@ -95,9 +124,13 @@ check_resolved(struct fetch *f)
 	id_set_settle(&answered);
 	if (st == STATUS_OK && answered.count != good)
 		st = STATUS_UPSTREAM_BAD_DATA; /* one policy twice: which one holds? */
-	for (size_t i = 0; i < policies->count && st == STATUS_OK; i++)
-		if (ids_find(answered.ids, answered.count, policies->ids[i]) == answered.count)
-			f->host_errors[f->host_error_count++] = policies->ids[i];
+	for (size_t i = 0; i < policies->count && st == STATUS_OK; i++) {
+		uint64_t policy = policies->ids[i];
+		if (ids_find(answered.ids, answered.count, policy) == answered.count)
+			note_host_error(f, policy);
+		else
+			memory_hosts_good(f->owner->o.memory, policy);
+	}
 	id_set_fini(&answered);
 	return st;
 }
@@ -227,13 +260,21 @@ fetch_step_pull(struct fetch *f)
 	return cache_stage_open(f->owner->o.cache, &events, clock_wall_ms(), &f->stage);
 }
 
+/* A complete result that may still stand in is worth more than a newer one with holes. */
 static bool
-is_unfiltered(const struct query *q)
+better_is_there(struct fetch *f)
 {
-	return q->status == 0 && q->previous_status == 0 && q->criticality == 0 &&
-	       q->evaluated_since == DATE_NONE && q->scanned_since == DATE_NONE &&
-	       q->scanned_from == DATE_NONE && q->scanned_to == DATE_NONE &&
-	       q->changed_since == DATE_NONE;
+	struct cache_result *current;
+	size_t len;
+	const char *text = flight_text(f->flight, &len);
+	int64_t now = clock_wall_ms();
+	if (cache_lookup(f->owner->o.cache, flight_digest(f->flight), text, len, now, &current) !=
+	    STATUS_OK)
+		return false;
+	const struct cache_manifest *m = cache_manifest(current);
+	bool better = m->complete && now < m->keep_until_ms;
+	cache_release(current);
+	return better;
 }
 
 enum status
@@ -252,7 +293,10 @@ fetch_step_seal(struct fetch *f)
 	    .freshness = o->freshness,
 	    .freshness_ctx = o->freshness_ctx,
 	    .calls = f->calls_made,
-	    .unfiltered = is_unfiltered(&f->query),
+	    .unfiltered = plan_is_unfiltered(&f->query),
+	    .gap_is_incomplete = o->gaps == FETCH_GAPS_STRICT,
+	    .hosts_again_ms =
+		f->hosts_again_ms - clock_mono_ms() + clock_wall_ms() - f->fetched_at_ms,
 	    .policies = f->query.policies.ids,
 	    .policy_count = f->query.policies.count,
 	    .hosts = f->hosts,
@@ -265,7 +309,10 @@ fetch_step_seal(struct fetch *f)
 	};
 	f->sealed = true;
 	f->seal.text = flight_text(f->flight, &f->seal.text_len);
-	return seal_make(&f->seal);
+	enum status st = seal_make(&f->seal);
+	if (st == STATUS_OK && !f->seal.manifest.complete && better_is_there(f))
+		st = STATUS_UPSTREAM_INCOMPLETE;
+	return st;
 }
 
 enum status

@@ -198,16 +198,24 @@ find_running_locked(
 }
 
 struct flight *
-flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
-    size_t text_len, const char *consumer, bool *ret_leader)
+flight_running(
+    struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text, size_t text_len)
 {
-	forget_old(fs);
-	/* made before the lock is taken: a copy of megabytes must not hold up everyone */
 	lock_take(&fs->lock);
 	struct flight *f = find_running_locked(fs, digest, text, text_len);
 	if (f != NULL)
 		f->refs++;
 	lock_drop(&fs->lock);
+	return f;
+}
+
+struct flight *
+flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t text_len, const char *consumer, bool *ret_leader)
+{
+	forget_old(fs);
+	/* made before the lock is taken: a copy of megabytes must not hold up everyone */
+	struct flight *f = flight_running(fs, digest, text, text_len);
 	if (f != NULL) {
 		*ret_leader = false;
 		return f;
@@ -235,16 +243,27 @@ flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *
 }
 
 bool
-flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES], int64_t within_ms)
+flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES], int64_t within_ms,
+    enum status *ret_status, int64_t *ret_wait_ms)
 {
 	const struct flight *last = NULL;
+	bool failed = false, running = false;
 	lock_take(&fs->lock);
-	for (const struct flight *f = fs->list; f != NULL; f = f->next)
-		if (ended(f) && memcmp(f->digest, digest, SHA256_BYTES) == 0 &&
-		    (last == NULL || f->view.ended_ms > last->view.ended_ms))
+	for (const struct flight *f = fs->list; f != NULL; f = f->next) {
+		if (memcmp(f->digest, digest, SHA256_BYTES) != 0)
+			continue;
+		running = running || !ended(f);
+		if (last == NULL || f->view.ended_ms > last->view.ended_ms)
 			last = f;
-	bool failed = last != NULL && last->view.state == FLIGHT_FAILED &&
-		      last->view.ended_ms + within_ms > clock_mono_ms();
+	}
+	if (!running && last != NULL && last->view.state == FLIGHT_FAILED &&
+	    status_is_upstream(last->view.status)) {
+		int64_t pause_ms =
+		    last->view.retry_after_ms > within_ms ? last->view.retry_after_ms : within_ms;
+		*ret_wait_ms = last->view.ended_ms + pause_ms - clock_mono_ms();
+		*ret_status = last->view.status;
+		failed = *ret_wait_ms > 0;
+	}
 	lock_drop(&fs->lock);
 	return failed;
 }

@@ -64,9 +64,14 @@ void flights_free(struct flights *fs); /* no flight may be held any more */
  * `consumer` is who asks first; it is kept with the flight. */
 struct flight *flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
     size_t text_len, const char *consumer, bool *ret_leader) NODISCARD;
-/* Whether the last flight of this query that ended has failed, not longer than within_ms ago. */
-bool flights_failed_lately(
-    struct flights *fs, const uint8_t digest[SHA256_BYTES], int64_t within_ms);
+/* Whether the upstream failed the last flight of this query that ended, none is under way, and it is
+ * not longer ago than within_ms or than the wait that was told with the failure: *ret_status is
+ * that failure, *ret_wait_ms what is left of the time. */
+bool flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES],
+    int64_t within_ms, enum status *ret_status, int64_t *ret_wait_ms);
+/* The one under way for this query, or NULL. */
+struct flight *flight_running(struct flights *fs, const uint8_t digest[SHA256_BYTES],
+    const char *text, size_t text_len) NODISCARD;
 struct flight *flight_find(struct flights *fs, uint64_t id) NODISCARD; /* NULL: unknown */
 struct flight *flight_ref(struct flight *f);
 void flight_release(struct flight *f); /* NULL is fine */

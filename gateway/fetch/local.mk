@@ -4,6 +4,7 @@ libfetch_a_SOURCES = \
 	gateway/fetch/fetch.c gateway/fetch/fetch.h gateway/fetch/steps.h \
 	gateway/fetch/fetch_calls.c gateway/fetch/fetch_state.h gateway/fetch/fetch_steps.c \
 	gateway/fetch/flight.c gateway/fetch/flight.h \
+	gateway/fetch/memory.c gateway/fetch/memory.h \
 	gateway/fetch/members.c gateway/fetch/members.h \
 	gateway/fetch/normalise.c gateway/fetch/normalise.h gateway/fetch/normalise_table.h \
 	gateway/fetch/normalise_cloud.c gateway/fetch/normalise_cloud.h \

@@ -140,6 +140,37 @@ pull_got_fini(struct pull_got *got)
 	*got = (struct pull_got){0};
 }
 
+bool
+pull_got_batch(const struct pull_got *got, uint32_t n)
+{
+	return n / 8 < got->batch_bytes && (got->batches[n / 8] & (1u << (n % 8)));
+}
+
+bool
+pull_got_gap(const struct pull_got *got)
+{
+	for (uint32_t n = 1; n <= got->batches_announced; n++)
+		if (!pull_got_batch(got, n))
+			return true;
+	return false;
+}
+
+bool
+pull_print_equal(const struct pull_print *a, const struct pull_print *b)
+{
+	return a->count == b->count && a->sum == b->sum && a->mixed == b->mixed;
+}
+
+static void
+note_print(struct pull_print *p, uint64_t id)
+{
+	uint64_t x = id * UINT64_C(0x9e3779b97f4a7c15); /* any odd number that stirs well */
+	x ^= x >> 29;
+	p->count++;
+	p->sum += id;
+	p->mixed += x * x;
+}
+
 static enum status
 note_batch(struct pull_got *got, const struct row *row)
 {
@@ -217,6 +248,7 @@ pull_store_record(void *store, const struct split_record *rec)
 	if (!was_asked(s, &row))
 		return STATUS_UPSTREAM_BAD_DATA;
 	st = note_batch(s->got, &row);
+	note_print(&s->got->print, row.id);
 	if (st == STATUS_OK && row.host != 0)
 		st = id_set_add(&s->got->hosts, row.host);
 	if (st == STATUS_OK && row.policy != 0)

@@ -42,8 +42,17 @@ struct pull_got {
 	uint8_t *batches;              /* bit n: batch number n was seen */
 	size_t batch_bytes;
 	uint32_t batches_seen, batches_announced;
+	/* Of the records' IDs, whatever their order: two answers with the same records have the same. */
+	struct pull_print {
+		uint64_t count, sum, mixed;
+	} print;
 };
 void pull_got_fini(struct pull_got *got);
+/* Whether batch number n (from 1 on) was seen. */
+bool pull_got_batch(const struct pull_got *got, uint32_t n);
+/* Whether a batch number that was announced was not seen. */
+bool pull_got_gap(const struct pull_got *got);
+bool pull_print_equal(const struct pull_print *a, const struct pull_print *b);
 
 /* Where normalised postures go. */
 struct pull_store {

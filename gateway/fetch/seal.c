@@ -24,7 +24,7 @@ static enum status
 find_missing(struct seal *s, const struct pull_got *got)
 {
 	for (uint32_t n = 1; n <= got->batches_announced && s->missing_count < MISSING_MOST; n++) {
-		if (n / 8 < got->batch_bytes && (got->batches[n / 8] & (1u << (n % 8))))
+		if (pull_got_batch(got, n))
 			continue;
 		if (s->missing == NULL &&
 		    (s->missing = calloc(MISSING_MOST, sizeof *s->missing)) == NULL)
@@ -78,13 +78,16 @@ seal_make(struct seal *s)
 	id_set_settle(&s->policies_seen);
 	settle_missing(s);
 
-	bool complete = s->host_error_count == 0;
+	bool gap_counts = s->gap_is_incomplete && s->missing_count > 0;
+	bool complete = s->host_error_count == 0 && !gap_counts;
 	/* of the policies seen too: a query by posture names none */
 	struct seal_freshness fresh =
 	    s->freshness(s->freshness_ctx, s->policies_seen.ids, s->policies_seen.count);
-	int64_t fresh_for = complete || fresh.fresh_for_ms < INCOMPLETE_FRESH_MS
-				? fresh.fresh_for_ms
-				: INCOMPLETE_FRESH_MS;
+	int64_t fresh_for = fresh.fresh_for_ms;
+	if (gap_counts && fresh_for > INCOMPLETE_FRESH_MS)
+		fresh_for = INCOMPLETE_FRESH_MS;
+	if (s->host_error_count > 0 && fresh_for > s->hosts_again_ms)
+		fresh_for = s->hosts_again_ms;
 	struct cache_manifest *m = &s->manifest;
 	*m = (struct cache_manifest){
 	    .text = s->text,

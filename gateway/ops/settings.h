@@ -99,6 +99,7 @@ struct settings {
 	const char *ca_file;    /* "" : the system's */
 	uint64_t retries;       /* of one call after a passing fault */
 	int64_t retry_delay_ms; /* first pause; doubles up to 30 s, with full jitter */
+	int64_t error_memory_ms;
 	int64_t connect_timeout_ms, stall_timeout_ms, call_timeout_ms;
 	/* [lifecycle] */
 	const struct settings_lifecycle *lifecycle;

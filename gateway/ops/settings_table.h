@@ -102,8 +102,8 @@ SETTING(upstream, passed_includes_exceptions, BOOL, passed_includes_exceptions, 
 	"Whether the upstream's filter for Passed lets through what passed by exception. It has no "
 	"effect yet.")
 SETTING(upstream, missing_batches, CHOICE, missing_batches, "verify", 0, 0,
-	"What to do when a batch number is missing: verify asks that call once more, note only "
-	"tells, strict takes the result for incomplete. It has no effect yet: gaps are told.")
+	"What to do when a batch number is missing from an answer without filters: verify makes "
+	"that call once more, note only tells, strict takes the result for incomplete.")
 SETTING(upstream, allow_plaintext, BOOL, allow_plaintext, "false", 0, 0,
 	"Whether url may be plain http beyond this machine; the password then crosses the "
 	"network unprotected.")
@@ -113,6 +113,9 @@ SETTING(upstream, retries, NUMBER, retries, "3", 0, 100,
 	"Further attempts at a call after a fault that may pass.")
 SETTING(upstream, retry_delay, DURATION, retry_delay_ms, "1s", 0, HOURS(1),
 	"Pause before the first of them; it doubles up to 30 s, with full jitter.")
+SETTING(upstream, error_memory, DURATION, error_memory_ms, "5s", 0, HOURS(1),
+	"How long a query that the upstream failed to answer is not asked again, and whether an "
+	"upstream that does not answer is left alone for all (0: neither).")
 SETTING(upstream, connect_timeout, DURATION, connect_timeout_ms, "10s", 1, HOURS(1),
 	"Longest time to connect.")
 SETTING(upstream, stall_timeout, DURATION, stall_timeout_ms, "60s", 1, HOURS(24),

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "gateway/base/buf.h"
+#include "gateway/base/clock.h"
 #include "gateway/upstream/versions.h"
 
 const char *
@@ -11,18 +13,35 @@ upstream_api_name(enum upstream_api api)
 	return names[api];
 }
 
-/* The last active version stands first. Older ones are rows to add when they can be spoken. */
+/* The policy list's own versions do not follow these. */
+#define DIALECT(v, list, abilities, most)                                                          \
+	{                                                                                          \
+		.version = v, .posture_path = "/pcrs/" v "/posture/postureInfo",                   \
+		.hostids_path = "/pcrs/" v "/posture/hostids",                                     \
+		.policy_list_path = "/pcrs/" list "/posture/policy/list", .can = abilities,        \
+		.policies_per_resolve = most,                                                      \
+	}
+
+/* clang-format off */
 static const struct dialect dialects[] = {
-    {
-	.version = "5.0",
-	.posture_path = "/pcrs/5.0/posture/postureInfo",
-	.hostids_path = "/pcrs/5.0/posture/hostids",
-	.policy_list_path = "/pcrs/2.0/posture/policy/list",
-	.can =
-	    CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_BASIC_EVIDENCE | CAN_QDS | CAN_POSTURE_IDS,
-	.policies_per_resolve = 0,
-    },
+    DIALECT("5.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_BASIC_EVIDENCE | CAN_QDS | CAN_POSTURE_IDS, 0),
+    DIALECT("4.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS, 0),
+    DIALECT("3.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS, 0),
+    DIALECT("2.0", "2.0", CAN_INACTIVE | CAN_SCA, 10),
+    DIALECT("1.0", "2.0", CAN_SCA, 10),
 };
+
+/* What a caller asked for, where a version cannot do it. */
+static const struct { unsigned bit; const char *asked; } abilities[] = {
+    {CAN_SCA, "assets=all"},
+    {CAN_POSTURE_IDS, "posture IDs"},
+    {CAN_BASIC_EVIDENCE, "evidence=basic"},
+    {CAN_QDS, "qds"},
+    {CAN_CLOUD, "cloud"},
+    {CAN_INACTIVE, "inactive=exclude"},
+    {CAN_STATUS, "filters by status or criticality"},
+};
+/* clang-format on */
 
 #define END_OF(date) INT64_C(date)
 static const struct lifecycle_entry built_in[] = {
@@ -91,22 +110,69 @@ listed(const char *const *list, size_t count, const char *version)
 	return false;
 }
 
-enum status
-versions_choose(const struct versions *v, unsigned need, int64_t now_s, const struct dialect **ret)
+unsigned
+versions_bit(const struct dialect *d)
 {
+	return 1u << (d - dialects);
+}
+
+static unsigned
+abilities_of(const struct versions *v, const struct dialect *d)
+{
+	return d->can | (listed(v->sca, v->sca_count, d->version) ? CAN_SCA : 0);
+}
+
+/* The smaller, the better: who wants PC assets alone is better off where there are no others, and
+ * what seemed to be gone may be there after all. */
+static unsigned
+reluctance(const struct versions *v, const struct dialect *d, unsigned need, unsigned gone)
+{
+	bool more_than_asked = (abilities_of(v, d) & CAN_SCA) && !(need & CAN_SCA);
+	return 2u * ((versions_bit(d) & gone) != 0) + more_than_asked;
+}
+
+enum status
+versions_choose(const struct versions *v, unsigned need, int64_t now_s, unsigned gone,
+    const struct dialect **ret)
+{
+	const struct dialect *best = NULL;
 	for (size_t i = 0; i < v->preferred_count; i++) {
 		const struct dialect *d = versions_dialect(v->preferred[i]);
-		if (d == NULL)
+		if (d == NULL || (abilities_of(v, d) & need) != need ||
+		    versions_life(v, "postureInfo", d->version, now_s) == VERSION_ENDED)
 			continue;
-		unsigned can = d->can;
-		if (listed(v->sca, v->sca_count, d->version))
-			can |= CAN_SCA;
-		if ((can & need) != need)
-			continue;
-		if (versions_life(v, "postureInfo", d->version, now_s) == VERSION_ENDED)
-			continue;
-		*ret = d;
-		return STATUS_OK;
+		if (best == NULL || reluctance(v, d, need, gone) < reluctance(v, best, need, gone))
+			best = d;
 	}
-	return STATUS_VERSION_UNAVAILABLE;
+	if (best == NULL)
+		return STATUS_VERSION_UNAVAILABLE;
+	*ret = best;
+	return STATUS_OK;
+}
+
+void
+versions_explain(const struct versions *v, unsigned need, int64_t now_s, struct buf *text)
+{
+	for (size_t i = 0; i < ARRAY_LEN(dialects); i++) {
+		const struct dialect *d = &dialects[i];
+		unsigned missing = need & ~abilities_of(v, d);
+		buf_printf(text, "%s%s ", i > 0 ? "; " : "", d->version);
+		for (size_t k = 0; k < ARRAY_LEN(abilities); k++) {
+			if (missing & abilities[k].bit) {
+				buf_printf(text, "cannot answer %s", abilities[k].asked);
+				break;
+			}
+		}
+		struct lifecycle_entry e;
+		char date[CLOCK_TEXT_BYTES];
+		if (missing != 0)
+			continue;
+		if (versions_life(v, "postureInfo", d->version, now_s) == VERSION_ENDED &&
+		    versions_lifecycle(v, "postureInfo", d->version, &e)) {
+			clock_text(e.eol_s, date);
+			buf_printf(text, "ended on %.10s", date);
+		} else {
+			buf_str_add(text, "is not among the versions that the settings allow");
+		}
+	}
 }

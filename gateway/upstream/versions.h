@@ -5,7 +5,7 @@
  * 2026, 5.0 active; policy list 1.0: end of support November 2026, end of life May 2027); a month
  * ends with its last day.
  *
- * Threads: any, after versions_init(); the tables do not change.
+ * Threads: any; the tables do not change.
  */
 #ifndef UPSTREAM_VERSIONS_H
 #define UPSTREAM_VERSIONS_H
@@ -67,10 +67,16 @@ bool versions_lifecycle(
 enum version_life versions_life(
     const struct versions *v, const char *api, const char *version, int64_t now_s);
 
-/* The first preferred version that has not ended and can do all of `need`.
+/* The first preferred version that has not ended and can do all of `need`. Those in `gone` (bits of
+ * versions_bit()) come last; and where CAN_SCA is not needed, one that has PC assets alone goes
+ * before those that have both.
  *   STATUS_OK, STATUS_VERSION_UNAVAILABLE */
-enum status versions_choose(
-    const struct versions *v, unsigned need, int64_t now_s, const struct dialect **ret) NODISCARD;
+enum status versions_choose(const struct versions *v, unsigned need, int64_t now_s, unsigned gone,
+    const struct dialect **ret) NODISCARD;
+unsigned versions_bit(const struct dialect *d);
+/* Why there is none: for each version that can be spoken, a reason; for people. */
+struct buf;
+void versions_explain(const struct versions *v, unsigned need, int64_t now_s, struct buf *text);
 const struct dialect *versions_dialect(const char *version); /* NULL: none of that name */
 
 #endif

@@ -74,18 +74,53 @@ START_TEST(a_failure_reaches_everyone_and_the_next_one_starts_anew)
 }
 END_TEST
 
-START_TEST(a_failure_is_remembered_until_the_next_end)
+static bool
+failed_lately(struct flights *fs, const uint8_t *digest, int64_t within_ms)
+{
+	enum status st;
+	int64_t wait_ms;
+	bool failed = flights_failed_lately(fs, digest, within_ms, &st, &wait_ms);
+	if (failed) {
+		ck_status(st, STATUS_UPSTREAM_DOWN);
+		ck_assert_int_gt(wait_ms, 0);
+		ck_assert_int_le(wait_ms, within_ms > 5000000 ? within_ms : 5000000);
+	}
+	return failed;
+}
+
+START_TEST(a_failure_is_remembered_until_the_next_flight)
 {
 	struct flights *fs = flights_new();
 	bool leader;
-	ck_assert(!flights_failed_lately(fs, digest_a, 1000000));
+	ck_assert(!failed_lately(fs, digest_a, 1000000));
 	struct flight *f = join(fs, digest_a, "a", &leader);
-	ck_assert(!flights_failed_lately(fs, digest_a, 1000000));
+	ck_assert(!failed_lately(fs, digest_a, 1000000));
 	flight_end(f, STATUS_UPSTREAM_DOWN, 0, NULL);
-	ck_assert(flights_failed_lately(fs, digest_a, 1000000));
-	ck_assert(!flights_failed_lately(fs, digest_b, 1000000));
-	ck_assert(!flights_failed_lately(fs, digest_a, 0));
+	ck_assert(failed_lately(fs, digest_a, 1000000));
+	ck_assert(!failed_lately(fs, digest_b, 1000000));
+	ck_assert(!failed_lately(fs, digest_a, 0));
+	struct flight *g = join(fs, digest_a, "a", &leader);
+	ck_assert(!failed_lately(fs, digest_a, 1000000));
+	flight_end(g, STATUS_UPSTREAM_DOWN, 5000000, NULL);
+	ck_assert(failed_lately(fs, digest_a, 0)); /* the wait that was told holds */
 	flight_release(f);
+	flight_release(g);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(only_a_failure_of_the_upstream_is_remembered)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	static const enum status ends[] = {
+	    STATUS_CANCELLED, STATUS_STOPPING, STATUS_NO_MEMORY, STATUS_STORE_FULL};
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		struct flight *f = join(fs, digest_a, "a", &leader);
+		flight_end(f, ends[i], 0, NULL);
+		ck_assert(!failed_lately(fs, digest_a, 1000000));
+		flight_release(f);
+	}
 	flights_free(fs);
 }
 END_TEST
@@ -273,7 +308,8 @@ main(void)
 	tcase_add_test(t, the_first_leads_and_the_rest_join);
 	tcase_add_test(t, another_query_of_the_same_digest_flies_alone);
 	tcase_add_test(t, a_failure_reaches_everyone_and_the_next_one_starts_anew);
-	tcase_add_test(t, a_failure_is_remembered_until_the_next_end);
+	tcase_add_test(t, a_failure_is_remembered_until_the_next_flight);
+	tcase_add_test(t, only_a_failure_of_the_upstream_is_remembered);
 	tcase_add_test(t, waiting_ends_at_its_deadline);
 	tcase_add_test(t, hundreds_of_waiters_wake_at_once);
 	tcase_add_test(t, stopping_ends_the_waiting_without_an_end);

@@ -3,7 +3,7 @@ if HAVE_CHECK
 UNIT_TESTS = \
 	tests/unit/check_base tests/unit/check_budget tests/unit/check_cache tests/unit/check_codec \
 	tests/unit/check_credential tests/unit/check_flight tests/unit/check_front \
-	tests/unit/check_manifest \
+	tests/unit/check_manifest tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query \
 	tests/unit/check_settings tests/unit/check_split tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
@@ -35,6 +35,9 @@ tests_unit_check_front_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS
 tests_unit_check_manifest_SOURCES = tests/unit/check_manifest.c tests/unit/unit.h
 tests_unit_check_manifest_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_manifest_LDADD = libcache.a $(BASE_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_memory_SOURCES = tests/unit/check_memory.c tests/unit/unit.h
+tests_unit_check_memory_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_memory_LDADD = libfetch.a $(BASE_LIBS) $(CHECK_LIBS)
 tests_unit_check_normalise_SOURCES = tests/unit/check_normalise.c tests/unit/unit.h
 tests_unit_check_normalise_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_normalise_LDADD = libfetch.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
