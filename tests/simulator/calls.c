@@ -389,7 +389,7 @@ call_wait_hold(struct call *call)
 	s->journal.tally[call->api].held++;
 	sim_changed(s);
 	while (hold_is_waiting(&s->holds, &call->hold) && !s->stopping)
-		(void)sim_wait_locked(s, now_ms() + 60000);
+		(void)sim_wait_locked(s, real_ms() + 60000);
 	s->journal.tally[call->api].held--;
 	sim_changed(s);
 	sim_unlock(s);

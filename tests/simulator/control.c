@@ -11,6 +11,7 @@
 #include "tests/simulator/sim.h"
 
 #define WAIT_MS 10000
+#define ADVANCE_MOST_S 1e9
 
 struct request {
 	struct MHD_Connection *connection;
@@ -138,6 +139,19 @@ do_expire(struct sim *s, struct request *r)
 }
 
 static void
+do_advance(struct sim *s, struct request *r)
+{
+	const json_t *seconds = json_object_get(r->json, "seconds");
+	double value = json_is_number(seconds) ? json_number_value(seconds) : -1;
+	if (value < 0 || value > ADVANCE_MOST_S) {
+		r->wrong = "seconds has to be a number, 0 or more";
+		return;
+	}
+	sim_advance(s, (int64_t)(value * 1000 + 0.5));
+	done(r);
+}
+
+static void
 do_set(struct sim *s, struct request *r)
 {
 	struct corpus *c = sim_corpus(s);
@@ -259,14 +273,14 @@ do_wait(struct sim *s, struct request *r)
 	int64_t calls = number_arg(r, "calls", 0), ended = number_arg(r, "ended", 0),
 		held = number_arg(r, "held", 0);
 	int64_t stalled = number_arg(r, "stalled", 0),
-		deadline_ms = now_ms() + number_arg(r, "timeout_ms", WAIT_MS);
+		deadline_ms = real_ms() + number_arg(r, "timeout_ms", WAIT_MS);
 	sim_lock(s);
 	const struct tally *t = &s->journal.tally[api];
 	bool reached = false;
 	while (!reached) {
 		reached = (int64_t)t->calls >= calls && (int64_t)(t->done + t->broken) >= ended &&
 			  (int64_t)t->held >= held && (int64_t)s->holds.stalled >= stalled;
-		if (!reached && (now_ms() >= deadline_ms || s->stopping))
+		if (!reached && (real_ms() >= deadline_ms || s->stopping))
 			break;
 		if (!reached)
 			(void)sim_wait_locked(s, deadline_ms);
@@ -290,6 +304,7 @@ static const struct {
     {"GET", "/faults", do_faults, MEMBERS()},
     {"GET", "/wait", do_wait, MEMBERS()},
     {"POST", "/reset", do_reset, MEMBERS()},
+    {"POST", "/advance", do_advance, MEMBERS("seconds", )},
     {"POST", "/expire", do_expire, MEMBERS()},
     {"POST", "/set", do_set, NULL},
     {"POST", "/fault", do_fault,

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <zlib.h>
 
 #include "tests/simulator/faults.h"
@@ -29,12 +28,7 @@ strike_status(const struct fault *fault, struct broken *b)
 		header_if(b->reply, "Retry-After", fault->retry_after);
 		return;
 	}
-	time_t at = (time_t)(now_s() + strtoll(fault->retry_after + 5, NULL, 10));
-	struct tm tm;
-	char text[40];
-	gmtime_r(&at, &tm);
-	strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-	reply_header(b->reply, "Retry-After", text);
+	reply_date(b->reply, "Retry-After", now_s() + strtoll(fault->retry_after + 5, NULL, 10));
 }
 
 static void

@@ -6,6 +6,7 @@ posturegate_simulator_SOURCES = \
 	tests/simulator/apis.c tests/simulator/apis.h \
 	tests/simulator/ask.c tests/simulator/ask.h \
 	tests/simulator/calls.c tests/simulator/calls.h \
+	tests/simulator/clock.c tests/simulator/clock.h \
 	tests/simulator/control.c tests/simulator/control.h \
 	tests/simulator/data.c tests/simulator/data.h tests/simulator/texts.h \
 	tests/simulator/dates.c tests/simulator/dates.h \

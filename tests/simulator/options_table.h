@@ -19,6 +19,8 @@ NUMBER(control_port, "control-port", START, 0, 0, 65535,
 FLAG(
     print_ready, "print-ready", START, 1, "print the line `ready: URL control: URL` when listening")
 NUMBER(journal, "journal", START, 200, 1, 100000, "how many requests GET /state remembers")
+NUMBER(ahead_ms, "ahead-ms", START, 0, 0, INT64_C(1000000000000),
+    "milliseconds that the clock is ahead of the real one from the start on")
 TEXT(username, "username", LIVE, "simulated", "the only account")
 TEXT(password, "password", LIVE, "simulated", "its password")
 NUMBER(subscription, "subscription", LIVE, 700100, 1, INT64_MAX, "subscriptionId of everything")

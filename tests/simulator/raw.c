@@ -92,9 +92,9 @@ stall(struct sim *s, int fd)
 static void
 reset(int fd)
 {
-	int64_t deadline_ms = now_ms() + DRAIN_MS;
+	int64_t deadline_ms = real_ms() + DRAIN_MS;
 	int unsent = 1;
-	while (now_ms() < deadline_ms && ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0)
+	while (real_ms() < deadline_ms && ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0)
 		poll(NULL, 0, 1);
 	struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 	(void)connect(fd, &nowhere, sizeof(nowhere));
@@ -106,8 +106,8 @@ static void
 close_gently(int fd)
 {
 	shutdown(fd, SHUT_WR);
-	int64_t deadline_ms = now_ms() + DRAIN_MS;
-	while (now_ms() < deadline_ms && !peer_left(fd))
+	int64_t deadline_ms = real_ms() + DRAIN_MS;
+	while (real_ms() < deadline_ms && !peer_left(fd))
 		;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "tests/simulator/dates.h"
 #include "tests/simulator/reply.h"
@@ -47,8 +48,20 @@ reply_number(struct reply *r, const char *name, int64_t value)
 }
 
 void
+reply_date(struct reply *r, const char *name, int64_t at_s)
+{
+	time_t at = (time_t)at_s;
+	struct tm tm;
+	char text[40];
+	gmtime_r(&at, &tm);
+	strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+	reply_header(r, name, text);
+}
+
+void
 reply_usual(struct reply *r)
 {
+	reply_date(r, "Date", now_s());
 	reply_header(r, "Server", "nginx/1.19.1");
 	reply_header(r, "Content-Type", "application/json");
 	reply_header(r, "Vary", "Accept-Encoding");

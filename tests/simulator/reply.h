@@ -27,6 +27,7 @@ void reply_free(struct reply *r);
 /* Sets a header, in place of one of that name; a NULL value takes it away. */
 void reply_header(struct reply *r, const char *name, const char *value);
 void reply_number(struct reply *r, const char *name, int64_t value);
+void reply_date(struct reply *r, const char *name, int64_t at_s);
 /* What every answer bears. */
 void reply_usual(struct reply *r);
 /* An error in the shape that the options ask for; code 0: none is told. Replaces what was there. */

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "tests/simulator/sim.h"
 
@@ -9,6 +8,7 @@ void
 sim_init(struct sim *s, const struct options *opt)
 {
 	*s = (struct sim){0};
+	clock_advance(opt->ahead_ms);
 	pthread_condattr_t attr;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -58,13 +58,22 @@ sim_stop(struct sim *s)
 	sim_unlock(s);
 }
 
+void
+sim_advance(struct sim *s, int64_t ms)
+{
+	sim_lock(s);
+	clock_advance(ms);
+	sim_changed(s);
+	sim_unlock(s);
+}
+
 bool
-sim_wait_locked(struct sim *s, int64_t deadline_ms)
+sim_wait_locked(struct sim *s, int64_t deadline_real_ms)
 {
 	if (s->stopping)
 		return false;
 	struct timespec until = {
-	    (time_t)(deadline_ms / 1000), (long)(deadline_ms % 1000) * 1000000};
+	    (time_t)(deadline_real_ms / 1000), (long)(deadline_real_ms % 1000) * 1000000};
 	return pthread_cond_timedwait(&s->changed, &s->lock, &until) != ETIMEDOUT && !s->stopping;
 }
 
@@ -73,25 +82,11 @@ sim_sleep(struct sim *s, int64_t ms)
 {
 	int64_t deadline_ms = now_ms() + ms;
 	sim_lock(s);
-	while (!s->stopping && now_ms() < deadline_ms)
-		sim_wait_locked(s, deadline_ms);
+	for (int64_t left_ms; !s->stopping && (left_ms = deadline_ms - now_ms()) > 0;)
+		sim_wait_locked(s, real_ms() + left_ms);
 	bool going = !s->stopping;
 	sim_unlock(s);
 	return going;
-}
-
-int64_t
-now_ms(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t
-now_s(void)
-{
-	return (int64_t)time(NULL);
 }
 
 struct corpus *

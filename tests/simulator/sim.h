@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/simulator/clock.h"
 #include "tests/simulator/data.h"
 #include "tests/simulator/faults.h"
 #include "tests/simulator/holds.h"
@@ -19,7 +20,7 @@
 
 struct sim {
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* waits by the monotonic clock */
+	pthread_cond_t changed; /* waits by real_ms() */
 	bool stopping;
 	struct corpus *corpus;
 	struct tokens tokens;
@@ -36,14 +37,14 @@ void sim_lock(struct sim *s);
 void sim_unlock(struct sim *s);
 void sim_changed(struct sim *s); /* with the lock or without */
 void sim_stop(struct sim *s);    /* every wait ends now */
+/* Moves the clock on, and wakes who waits by it. */
+void sim_advance(struct sim *s, int64_t ms);
 
-/* Waits for the next change; false once deadline_ms has passed or the simulator stops. */
-bool sim_wait_locked(struct sim *s, int64_t deadline_ms);
-/* False if the simulator stopped meanwhile. */
+/* Waits for the next change; false once real_ms() has reached the deadline or the simulator stops.
+ */
+bool sim_wait_locked(struct sim *s, int64_t deadline_real_ms);
+/* By the clock that POST /advance moves. False if the simulator stopped meanwhile. */
 bool sim_sleep(struct sim *s, int64_t ms);
-
-int64_t now_ms(void); /* monotonic */
-int64_t now_s(void);  /* since 1970 */
 
 /* The data as they are now: a reference that is yours. */
 struct corpus *sim_corpus(struct sim *s);

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Holds the simulated upstream against what the real one does on the wire, with curl, gunzip, jq
 and bare sockets: nothing of the gateway takes part."""
+import base64
+import email.utils
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import urllib.request
 
@@ -141,7 +144,7 @@ class Case(unittest.TestCase):
         assert rest == "", "more than the ready line: %r" % rest
 
     def setUp(self):
-        start_only = ("port", "control-port", "print-ready", "journal")
+        start_only = ("port", "control-port", "print-ready", "journal", "ahead-ms")
         self.sim.control("/set", {k: v for k, v in self.options.items() if k not in start_only})
         self.sim.control("/reset", {})
         self.sim.login()
@@ -628,6 +631,79 @@ class Limits(Case):
         self.assertEqual(state["apis"]["postureInfo"]["tooMany"], 1)
 
 
+class Clock(Case):
+    """A simulator of its own: the clock of one does not go back."""
+
+    path = "/pcrs/2.0/posture/policy/list"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.start_s = time.time()
+
+    def ahead_s(self):
+        stamped = email.utils.parsedate_to_datetime(self.sim.call(self.path).headers["date"])
+        return stamped.timestamp() - time.time()
+
+    def test_a_rate_window_rolls_when_time_is_moved(self):
+        self.sim.set(rate=1, rate_window=3600)
+        self.assertEqual(self.sim.call(self.path).status, 200)
+        self.sim.control("/advance", {"seconds": 1800})
+        refused = self.sim.call(self.path)
+        self.assertEqual(refused.status, 409)
+        self.assertLessEqual(int(refused.headers["x-ratelimit-towait-sec"]), 1800)
+        self.sim.control("/advance", {"seconds": 1800})
+        self.assertEqual(self.sim.call(self.path).status, 200)
+
+    def test_a_token_ends_when_time_is_moved(self):
+        self.sim.control("/advance", {"seconds": 14000})
+        self.assertEqual(self.sim.call(self.path).status, 200)
+        self.sim.control("/advance", {"seconds": 400})
+        self.assertEqual(self.sim.call(self.path).status, 401)
+        claims = self.sim.login().split(".")[1]
+        issued = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["iat"]
+        self.assertGreaterEqual(issued - self.start_s, 14399)
+
+    def test_what_is_stamped_moves(self):
+        before = self.ahead_s()
+        self.sim.control("/advance", {"seconds": 86400.5})
+        self.assertTrue(86300 < self.ahead_s() - before < 86500)
+        self.sim.login()
+        created = self.records()[0]["created"]
+        self.assertGreater(created, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 80000)))
+
+    def test_a_latency_passes_when_time_is_moved(self):
+        self.sim.set(latency_ms=3600000)
+        results = []
+        slow = threading.Thread(target=lambda: results.append(self.sim.call(self.path)))
+        slow.start()
+        self.assertTrue(self.sim.control("/wait?api=policyList&calls=1")["reached"])
+        while not results:
+            self.sim.control("/advance", {"seconds": 3600})
+        slow.join()
+        self.assertEqual((results[0].rc, results[0].status), (0, 200))
+
+    def test_a_wait_for_calls_is_by_real_time(self):
+        results = []
+        waiting = threading.Thread(target=lambda: results.append(self.sim.control("/wait?api=policyList&calls=1&timeout_ms=14000")))
+        waiting.start()
+        for _ in range(20):
+            self.sim.control("/advance", {"seconds": 3600})
+        self.sim.login()
+        self.sim.call(self.path)
+        waiting.join()
+        self.assertTrue(results[0]["reached"])
+
+    def test_the_start_can_be_ahead(self):
+        sim = Simulator("--ahead-ms", "7200000")
+        try:
+            sim.login()
+            stamped = email.utils.parsedate_to_datetime(sim.call(self.path).headers["date"])
+            self.assertTrue(7100 < stamped.timestamp() - time.time() < 7300)
+        finally:
+            sim.stop()
+
+
 class Control(Case):
     def test_a_hold_lets_exactly_so_many_records_out(self):
         body = json.dumps(self.sim.everything()).encode()
@@ -677,7 +753,7 @@ class Control(Case):
     def test_nonsense_is_refused(self):
         for path, body in (("/set", {"no-such": 1}), ("/set", {"rate": -1}), ("/set", {"port": 1}), ("/set", {"epoch": "x"}),
                            ("/set", {"batches": "few"}), ("/fault", {"fault": "no-such"}), ("/fault", {"fault": "500", "api": "x"}), ("/fault", {"fault": "500", "tmies": 2}),
-                           ("/hold", {"api": "x"}), ("/wait", None), ("/no-such", {})):
+                           ("/hold", {"api": "x"}), ("/advance", {}), ("/advance", {"seconds": -1}), ("/advance", {"seconds": "1"}), ("/wait", None), ("/no-such", {})):
             answer = self.sim.curl(self.sim.control_base + path, data=json.dumps(body).encode())
             self.assertIn(answer.status, (400, 404), (path, body))
         self.assertEqual(self.sim.control("/options")["rate"], 0)
