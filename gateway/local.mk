@@ -1,6 +1,7 @@
-# the daemon: the steps of a request, upkeep, start and stop.
-sbin_PROGRAMS += posturegate
-posturegate_SOURCES = \
+# the daemon: the steps of a request, upkeep, start and stop. A library, so that tests/clock/local.mk
+# links the very same objects; main() is one of them.
+noinst_LIBRARIES += libdaemon.a
+libdaemon_a_SOURCES = \
 	gateway/endpoint_fetches.c gateway/endpoint_health.c gateway/endpoint_postures.c \
 	gateway/endpoints.c gateway/endpoints.h \
 	gateway/janitor.c gateway/janitor.h \
@@ -9,7 +10,9 @@ posturegate_SOURCES = \
 	gateway/request.c gateway/request.h \
 	gateway/request_state.c gateway/request_state.h \
 	gateway/steps.h
-posturegate_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+sbin_PROGRAMS += posturegate
+posturegate_SOURCES =
 posturegate_LDADD = $(GATEWAY_LIBS)
-GATEWAY_LIBS = libfront.a libanswer.a libops.a libfetch.a libquery.a libupstream.a libcache.a \
+GATEWAY_LIBS = libdaemon.a libfront.a libanswer.a libops.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(FCGI_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)

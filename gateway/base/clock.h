@@ -4,6 +4,9 @@
  * lifetime inside the process runs on the monotonic clock, so that a step of the wall clock
  * neither ends nor prolongs anything.
  *
+ * clock_system.c asks and waits; tests/clock/clock_moved.c is linked in its place where a test has
+ * to move the time. clock.c has the dates.
+ *
  * Threads: any.
  */
 #ifndef BASE_CLOCK_H

@@ -4,7 +4,7 @@ libbase_a_SOURCES = \
 	gateway/base/arena.c gateway/base/arena.h \
 	gateway/base/attr.h \
 	gateway/base/buf.c gateway/base/buf.h \
-	gateway/base/clock.c gateway/base/clock.h \
+	gateway/base/clock.c gateway/base/clock.h gateway/base/clock_system.c \
 	gateway/base/codec.c gateway/base/codec.h \
 	gateway/base/crypto.c gateway/base/crypto.h \
 	gateway/base/ids.c gateway/base/ids.h \

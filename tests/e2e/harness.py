@@ -13,9 +13,11 @@ happened is waited for with wait_until(), bounded; nothing sleeps for a guessed 
 Environment: top_srcdir and top_builddir (make check sets them); E2E_KEEP=1 keeps the directories.
 """
 
+import ctypes
 import hashlib
 import http.client
 import json
+import mmap
 import os
 import pathlib
 import secrets
@@ -32,6 +34,7 @@ import urllib.parse
 SRCDIR = pathlib.Path(os.environ.get("top_srcdir", pathlib.Path(__file__).parents[2])).resolve()
 BUILDDIR = pathlib.Path(os.environ.get("top_builddir", SRCDIR / "build")).resolve()
 GATEWAY = BUILDDIR / "posturegate"
+GATEWAY_MOVED = BUILDDIR / "posturegate-moved"  # tests/clock/; made by make check
 SIMULATOR = BUILDDIR / "posturegate-simulator"
 
 # Generous: reached only when something is broken, and sanitizers on a busy machine are slow.
@@ -74,9 +77,10 @@ class Part:
     in the main thread.
     """
 
-    def __init__(self, name, argv, log):
+    def __init__(self, name, argv, log, environment=None):
         self.name = name
         self.argv = [str(a) for a in argv]
+        self.environment = environment or {}
         self.log = pathlib.Path(log)
         self.process = None
 
@@ -85,7 +89,8 @@ class Part:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [program("setpriv"), "--pdeathsig", "KILL", *self.argv],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=os.environ | self.environment)
 
     @property
     def pid(self):
@@ -307,12 +312,16 @@ class Control:
     def release(self, **members):
         return self.call("POST", "/release", members)
 
+    def advance(self, seconds):
+        """Moves the simulator's clock alone; Stack.advance() moves everybody's."""
+        return self.call("POST", "/advance", {"seconds": seconds})
+
     def expire(self):
         """Ends the life of every token that was given out."""
         return self.call("POST", "/expire", {})
 
     def reset(self):
-        """Forgets counts, faults and holds."""
+        """Forgets counts, windows, faults and holds."""
         return self.call("POST", "/reset", {})
 
 
@@ -360,14 +369,35 @@ def temporary_directory():
     return pathlib.Path(tempfile.mkdtemp(prefix="pg-", dir=base if len(base) < 60 else "/tmp"))
 
 
+class MovedClock:
+    """The file that tells posturegate-moved how far its clocks are ahead (tests/clock/)."""
+
+    def __init__(self, path):
+        self.path = path
+        path.write_bytes(bytes(8))
+        with path.open("r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 8)
+        self.ahead_ms = 0
+
+    def advance(self, ms):
+        self.ahead_ms += ms
+        # one store of eight bytes: who reads sees the old number or the new one
+        ctypes.c_int64.from_buffer(self.map).value = self.ahead_ms
+
+    def close(self):
+        self.map.close()
+
+
 class Stack:
     """simulator: its options as a dict (True: --name, False: --no-name, _ for -).
     settings: {"section": {"name": value}} laid over the harness's own.
     consumers: of class Consumer; without, one named "test" with all grants.
-    upstream: the URL of another upstream; then no simulator is started."""
+    upstream: the URL of another upstream; then no simulator is started.
+    clock: True for a gateway whose clocks advance() moves, together with the simulator's."""
 
-    def __init__(self, simulator=None, settings=None, consumers=None, upstream=None):
+    def __init__(self, simulator=None, settings=None, consumers=None, upstream=None, clock=False):
         self.dir = temporary_directory()
+        self.clock = MovedClock(self.dir / "clock") if clock else None
         self.tails = None
         self.consumers = consumers or [Consumer("test", force="true", admin="true")]
         self.username, self.password = "test-user", secrets.token_hex(16)
@@ -380,8 +410,12 @@ class Stack:
         self.control = None
         self.clients = []
         self.parts = []
-        self.simulator = self.part("simulator", self.simulator_argv(simulator or {}))
-        self.gateway = self.part("gateway", [GATEWAY, "--settings", self.settings_file])
+        self.simulator_options = simulator or {}
+        self.simulator = self.part("simulator", self.simulator_argv())
+        self.gateway = self.part(
+            "gateway", [GATEWAY_MOVED if clock else GATEWAY, "--settings", self.settings_file])
+        if clock:
+            self.gateway.environment = {"POSTUREGATE_MOVED_CLOCK": str(self.clock.path)}
         self.nginx = nginx_part(self.dir / "nginx", self.gateway_socket,
                                 f"unix:{self.nginx_socket}")
         self.parts.append(self.nginx)
@@ -391,16 +425,18 @@ class Stack:
         self.parts.append(part)
         return part
 
-    def simulator_argv(self, options):
+    def simulator_argv(self):
         argv = [SIMULATOR, "--port", 0, "--control-port", 0, "--username", self.username,
                 "--password", self.password]
-        for name, value in options.items():
+        for name, value in self.simulator_options.items():
             name = name.replace("_", "-")
             if isinstance(value, bool):
                 argv.append(f"--{name}" if value else f"--no-{name}")
             else:
                 argv += [f"--{name}", value]
-        return argv
+        if self.clock is not None:
+            argv += ["--ahead-ms", self.clock.ahead_ms]
+        return [str(a) for a in argv]
 
     # --- starting
 
@@ -413,6 +449,7 @@ class Stack:
 
     def start_simulator(self):
         already = self.simulator.text().count("ready: ")
+        self.simulator.argv = self.simulator_argv()  # a clock that was moved stays so
         self.simulator.start()
 
         def ready_line():
@@ -475,6 +512,20 @@ class Stack:
     def raw(self, data):
         return raw(self.nginx_socket, data)
 
+    def advance(self, seconds):
+        """Moves time for everybody but nginx, the upstream first: whoever acts on the gateway's
+        new time finds the upstream already there. Waits in the gateway see it within moments:
+        wait_until() what is to follow."""
+        assert self.clock is not None, "a stack whose clock moves is made with clock=True"
+        ms = round(seconds * 1000)
+        if self.simulator.running():
+            self.control.advance(ms / 1000)
+        self.clock.advance(ms)
+
+    def now(self):
+        """The wall time of simulator and gateway, in seconds since 1970."""
+        return time.time() + (self.clock.ahead_ms / 1000 if self.clock is not None else 0)
+
     # --- the end
 
     def close(self):
@@ -493,6 +544,8 @@ class Stack:
                 continue
             if status != 0 and part is self.gateway:
                 complaints.append(f"the gateway ended with status {status}")
+        if self.clock is not None:
+            self.clock.close()
         self.tails = self.logs()
         if not os.environ.get("E2E_KEEP"):
             shutil.rmtree(self.dir, ignore_errors=True)

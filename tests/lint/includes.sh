@@ -18,6 +18,7 @@ arrows()
 		gateway/front     gateway/base/ cache/cache.h gateway/query/ gateway/upstream/ gateway/fetch/ gateway/answer/ gateway/ops/ gateway/front/
 		gateway           gateway/ cache/cache.h
 		tests/simulator   tests/simulator/
+		tests/clock       gateway/base/
 		tests/unit        gateway/ cache/ tests/unit/
 		tests/fuzz        gateway/ cache/ tests/fuzz/
 	END
@@ -82,8 +83,8 @@ doors()
 		#[ \t]*include[ \t]*<(isa-l.*|igzip_lib\.h|crc\.h)>	gateway/base/codec.c	libisal
 		#[ \t]*include[ \t]*<lmdb\.h>	cache/env.c	LMDB
 		#[ \t]*include[ \t]*<sodium.*>	gateway/base/crypto.c	libsodium
-		(^|[^A-Za-z0-9_])(clock_gettime|gettimeofday|time|ftime)[ \t]*\(	gateway/base/clock.c	asking for the time
-		(^|[^A-Za-z0-9_])(sleep|usleep|nanosleep|clock_nanosleep|pthread_cond_timedwait)[ \t]*\(	gateway/base/clock.c	waiting for time to pass
+		(^|[^A-Za-z0-9_])(clock_gettime|gettimeofday|time|ftime)[ \t]*\(	gateway/base/clock_system.c	asking for the time
+		(^|[^A-Za-z0-9_])(sleep|usleep|nanosleep|clock_nanosleep|pthread_cond_timedwait)[ \t]*\(	gateway/base/clock_system.c	waiting for time to pass
 	END
 }
 

@@ -54,7 +54,9 @@ wants includes.sh cache/rows.c 2 "$top" '#include <lmdb.h>'
 wants includes.sh gateway/query/a.c 2 "$top" '#include <sodium.h>'
 wants includes.sh gateway/query/a.c 3 "$top" 'long f(void) {' ' return time(NULL); }'
 wants includes.sh gateway/query/a.c 2 "$top" 'void f(void) { usleep(10); }'
-accepts includes.sh gateway/base/clock.c "$top" 'long f(void) { return time(NULL); }'
+wants includes.sh gateway/base/clock.c 2 "$top" 'long f(void) { return time(NULL); }'
+accepts includes.sh gateway/base/clock_system.c "$top" 'long f(void) { return time(NULL); }'
+wants includes.sh tests/clock/a.c 2 "$top" '#include "gateway/query/query.h"'
 accepts includes.sh gateway/query/a.c "$top" '#include "cache/cache.h"' '/* time(NULL) */' \
 	'int run_time(int x);' 'const char *s = "sleep(1)";'
 
