@@ -334,10 +334,28 @@ refuse_too_often(const struct options *opt, const struct limits_view *view, stru
 	reply_error(r, opt, (unsigned)opt->block_status, 1965,
 	    "The number of calls in the window is used up");
 	reply_number(r, "X-RateLimit-Remaining", 0);
+	if (opt->wait_late && view->refused < 2)
+		return;
 	if (opt->wait_header == WAIT_TOWAIT || opt->wait_header == WAIT_BOTH)
 		reply_number(r, "X-RateLimit-ToWait-Sec", view->wait_s);
 	if (opt->wait_header == WAIT_RETRY_AFTER || opt->wait_header == WAIT_BOTH)
 		reply_number(r, "Retry-After", view->wait_s);
+}
+
+/* On every answer, that of a refusal too: what runs of this API, and how many may. */
+static void
+tell_concurrency(const struct options *opt, const struct limits_view *view, struct reply *r)
+{
+	static const struct {
+		const char *limit, *running;
+	} names[] = {
+	    [CONCURRENCY_HYPHEN] = {"X-Concurrency-Limit-Limit", "X-Concurrency-Limit-Running"},
+	    [CONCURRENCY_JOINED] = {"X-ConcurrencyLimit-Limit", "X-ConcurrencyLimit-Running"},
+	};
+	if (opt->concurrency == 0 || opt->concurrency_header == CONCURRENCY_NONE)
+		return;
+	reply_number(r, names[opt->concurrency_header].limit, opt->concurrency);
+	reply_number(r, names[opt->concurrency_header].running, view->running);
 }
 
 /* True: the call counts as running; else *r is the refusal. */
@@ -354,6 +372,7 @@ enter(struct call *call, struct reply *r)
 	tally->too_often += answer == LIMITS_TOO_OFTEN;
 	sim_unlock(call->sim);
 	call->entered = answer == LIMITS_ENTERED;
+	tell_concurrency(opt, &view, r);
 	if (answer == LIMITS_TOO_MANY) {
 		reply_error(r, opt, 409, 1960, "Too many calls at the same time");
 		return false;

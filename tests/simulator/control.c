@@ -12,6 +12,7 @@
 
 #define WAIT_MS 10000
 #define ADVANCE_MOST_S 1e9
+#define USE_MOST 1000000
 
 struct request {
 	struct MHD_Connection *connection;
@@ -148,6 +149,23 @@ do_advance(struct sim *s, struct request *r)
 		return;
 	}
 	sim_advance(s, (int64_t)(value * 1000 + 0.5));
+	done(r);
+}
+
+static void
+do_use(struct sim *s, struct request *r)
+{
+	enum api api;
+	int64_t calls = number_in(r->json, "calls", -1);
+	if (!api_in(r->json, &api) || api == APIS || api == API_AUTH || api == API_OTHER)
+		r->wrong = "api has to be policyList, hostids or postureInfo";
+	else if (calls < 0 || calls > USE_MOST)
+		r->wrong = "calls has to be a number, 0 or more";
+	if (r->wrong != NULL)
+		return;
+	sim_lock(s);
+	limits_use(&s->limits, api, &s->corpus->opt, now_ms(), calls);
+	sim_unlock(s);
 	done(r);
 }
 
@@ -305,6 +323,7 @@ static const struct {
     {"GET", "/wait", do_wait, MEMBERS()},
     {"POST", "/reset", do_reset, MEMBERS()},
     {"POST", "/advance", do_advance, MEMBERS("seconds", )},
+    {"POST", "/use", do_use, MEMBERS("api", "calls", )},
     {"POST", "/expire", do_expire, MEMBERS()},
     {"POST", "/set", do_set, NULL},
     {"POST", "/fault", do_fault,

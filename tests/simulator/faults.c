@@ -23,6 +23,11 @@ static void
 strike_status(const struct fault *fault, struct broken *b)
 {
 	reply_error(b->reply, b->opt, fault->status, fault->code, fault->value);
+	if (fault->code == 1960) { /* too many at a time: the rate is not told */
+		reply_header(b->reply, "X-RateLimit-Limit", NULL);
+		reply_header(b->reply, "X-RateLimit-Window-Sec", NULL);
+		reply_header(b->reply, "X-RateLimit-Remaining", NULL);
+	}
 	header_if(b->reply, "X-RateLimit-ToWait-Sec", fault->to_wait);
 	if (strncmp(fault->retry_after, "date:", 5) != 0) {
 		header_if(b->reply, "Retry-After", fault->retry_after);

@@ -45,7 +45,7 @@ enum limits_answer
 limits_enter(struct limits *l, enum api api, const struct options *opt, int64_t at_ms,
     struct limits_view *ret)
 {
-	*ret = (struct limits_view){0};
+	*ret = (struct limits_view){.running = l->api[api].running};
 	if (opt->concurrency > 0 && l->api[api].running >= opt->concurrency)
 		return LIMITS_TOO_MANY;
 	if (opt->rate > 0) {
@@ -55,14 +55,25 @@ limits_enter(struct limits *l, enum api api, const struct options *opt, int64_t 
 		if (used >= opt->rate) {
 			int64_t free_ms = l->api[api].started_ms[used - opt->rate] + window_ms;
 			ret->wait_s = (free_ms - at_ms + 999) / 1000;
+			ret->refused = ++l->api[api].refused;
 			return LIMITS_TOO_OFTEN;
 		}
 		window_add(l, api, at_ms);
 		ret->remaining = opt->rate - used - 1;
 	}
-	if (++l->api[api].running > l->api[api].most_running)
+	l->api[api].refused = 0;
+	ret->running = ++l->api[api].running;
+	if (l->api[api].running > l->api[api].most_running)
 		l->api[api].most_running = l->api[api].running;
 	return LIMITS_ENTERED;
+}
+
+void
+limits_use(struct limits *l, enum api api, const struct options *opt, int64_t at_ms, int64_t calls)
+{
+	window_roll(l, api, at_ms - opt->rate_window * 1000);
+	for (int64_t i = 0; i < calls; i++)
+		window_add(l, api, at_ms);
 }
 
 void
@@ -76,6 +87,7 @@ limits_forget(struct limits *l)
 {
 	for (unsigned i = 0; i < APIS; i++) {
 		l->api[i].count = 0;
+		l->api[i].refused = 0;
 		l->api[i].most_running = l->api[i].running;
 	}
 }

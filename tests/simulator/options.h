@@ -34,6 +34,7 @@ enum option_error_shape {
 	SHAPE_HTML,
 	SHAPE_EMPTY
 };
+enum option_concurrency_header { CONCURRENCY_NONE, CONCURRENCY_HYPHEN, CONCURRENCY_JOINED };
 enum option_wait_header { WAIT_TOWAIT, WAIT_RETRY_AFTER, WAIT_BOTH, WAIT_NONE };
 
 void options_default(struct options *ret_options);

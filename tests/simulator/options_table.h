@@ -77,7 +77,11 @@ NUMBER(
     block_status, "block-status", LIVE, 409, 400, 599, "status of a call over the rate: 409 or 429")
 CHOICE(wait_header, "wait-header", LIVE, "towait", "towait|retry-after|both|none",
     "how such an answer says for how long to wait")
+FLAG(wait_late, "wait-late", LIVE, 0,
+    "it says so from the second refusal in a row on, not in the first")
 NUMBER(concurrency, "concurrency", LIVE, 2, 0, 1000000, "calls of one API at a time; 0: no limit")
+CHOICE(concurrency_header, "concurrency-header", LIVE, "none", "none|hyphen|joined",
+    "whether answers tell it: X-Concurrency-Limit-Limit, or X-ConcurrencyLimit-Limit; -Running")
 TEXT(retired, "retired", LIVE, "", "versions that answer as retired, such as 4.0,5.0")
 NUMBER(retired_status, "retired-status", LIVE, 404, 400, 599, "with this status")
 NUMBER(latency_ms, "latency-ms", LIVE, 0, 0, 3600000, "wait so long before an answer's head")

@@ -610,6 +610,57 @@ class Limits(Case):
         while (answer := self.sim.call(self.path)).status != 200:
             self.assertEqual(answer.headers["x-ratelimit-towait-sec"], "1")
 
+    def rate_headers(self, answer):
+        return sorted(h for h in answer.headers if "ratelimit" in h)
+
+    def test_the_wait_may_be_told_from_the_second_refusal_on(self):
+        self.sim.set(rate=1, rate_window=3600, wait_late=True)
+        usual = self.rate_headers(self.sim.call(self.path))
+        self.assertEqual(self.rate_headers(self.sim.call(self.path)), usual)
+        for _ in range(2):
+            self.assertIn("x-ratelimit-towait-sec", self.sim.call(self.path).headers)
+        self.sim.set(rate=2)
+        self.assertEqual(self.sim.call(self.path).status, 200)
+        refused = self.sim.call(self.path)
+        self.assertEqual((refused.status, self.rate_headers(refused)), (409, usual), "a row of refusals begins anew")
+
+    def test_calls_of_others_fill_the_window(self):
+        self.sim.set(rate=10, rate_window=3600)
+        self.sim.call(self.path)
+        self.sim.control("/use", {"api": "policyList", "calls": 6})
+        self.assertEqual(self.sim.call(self.path).headers["x-ratelimit-remaining"], "2")
+        self.sim.control("/use", {"api": "policyList", "calls": 50})
+        refused = self.sim.call(self.path)
+        self.assertEqual((refused.status, refused.json()["errorCode"]), (409, "1965"))
+        self.assertTrue(3500 < int(refused.headers["x-ratelimit-towait-sec"]) <= 3600)
+        self.assertEqual(self.sim.call("/pcrs/5.0/posture/hostids").headers["x-ratelimit-remaining"], "9")
+        self.assertEqual(self.sim.tally("policyList")["calls"], 3, "they are not in our journal")
+
+    def test_the_concurrency_is_told_under_either_name(self):
+        self.assertFalse([h for h in self.sim.call(self.path).headers if "concurrency" in h])
+        self.sim.set(concurrency=1, rate=100)
+        for how, name in ("hyphen", "x-concurrency-limit-"), ("joined", "x-concurrencylimit-"):
+            self.sim.set(concurrency_header=how)
+            good = self.sim.call(self.path)
+            self.assertEqual((good.headers[name + "limit"], good.headers[name + "running"]), ("1", "1"))
+            hold = self.sim.control("/hold", {"api": "policyList", "times": 1})["id"]
+            held = threading.Thread(target=self.sim.call, args=(self.path,))
+            held.start()
+            self.assertTrue(self.sim.control("/wait?api=policyList&held=1")["reached"])
+            refused = self.sim.call(self.path)
+            self.assertEqual((refused.status, refused.json()["errorCode"]), (409, "1960"))
+            self.assertEqual((refused.headers[name + "limit"], refused.headers[name + "running"]), ("1", "1"))
+            self.assertEqual(self.rate_headers(refused), [])
+            self.sim.control("/release", {"id": hold})
+            held.join()
+
+    def test_a_refusal_on_request_has_the_headers_of_its_code(self):
+        self.sim.set(rate=100)
+        self.sim.control("/fault", {"fault": "409", "toWait": 7})
+        self.assertEqual(len(self.rate_headers(self.sim.call(self.path))), 4)
+        self.sim.control("/fault", {"fault": "409", "code": 1960})
+        self.assertEqual(self.rate_headers(self.sim.call(self.path)), [])
+
     def test_calls_at_the_same_time_are_limited_and_freed(self):
         self.sim.set(concurrency=1, rate=100)
         body = self.sim.everything()
@@ -753,7 +804,8 @@ class Control(Case):
     def test_nonsense_is_refused(self):
         for path, body in (("/set", {"no-such": 1}), ("/set", {"rate": -1}), ("/set", {"port": 1}), ("/set", {"epoch": "x"}),
                            ("/set", {"batches": "few"}), ("/fault", {"fault": "no-such"}), ("/fault", {"fault": "500", "api": "x"}), ("/fault", {"fault": "500", "tmies": 2}),
-                           ("/hold", {"api": "x"}), ("/advance", {}), ("/advance", {"seconds": -1}), ("/advance", {"seconds": "1"}), ("/wait", None), ("/no-such", {})):
+                           ("/hold", {"api": "x"}), ("/advance", {}), ("/advance", {"seconds": -1}), ("/advance", {"seconds": "1"}),
+                           ("/use", {"calls": 1}), ("/use", {"api": "auth", "calls": 1}), ("/use", {"api": "hostids", "calls": -1}), ("/wait", None), ("/no-such", {})):
             answer = self.sim.curl(self.sim.control_base + path, data=json.dumps(body).encode())
             self.assertIn(answer.status, (400, 404), (path, body))
         self.assertEqual(self.sim.control("/options")["rate"], 0)
