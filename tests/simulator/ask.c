@@ -82,7 +82,7 @@ id_parse(const char *text, uint64_t *ret_id)
 	return true;
 }
 
-static bool
+bool
 list_has(const char *list, const char *word, size_t len)
 {
 	char item[32];

@@ -82,6 +82,7 @@ bool ask_wants(const struct ask *a, const struct corpus *c, const struct host *h
 
 /* The next item of a comma-separated list, trimmed, in `item` (cut to its size); false: no more. */
 bool list_next(const char **at, char *item, size_t size);
+bool list_has(const char *list, const char *word, size_t len);
 bool id_parse(const char *text, uint64_t *ret_id);
 
 #endif

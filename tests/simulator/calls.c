@@ -191,15 +191,24 @@ static void
 add_policy(const struct ask *ask, const struct corpus *c, uint64_t id, struct sbuf *b)
 {
 	uint32_t p;
+	char text[24];
+	int len = snprintf(text, sizeof(text), "%" PRIu64, id);
 	bool known = policy_find(c, id, &p);
 	if (!known && c->opt.unknown_policy == UNKNOWN_OMIT)
 		return;
+	const char *error = !known ? "No such policy, or it is not yours"
+			    : list_has(c->opt.failing_policies, text, (size_t)len)
+				? "The hosts of this policy cannot be told"
+				: NULL;
 	sbuf_printf(b,
 	    "%s{\"policyId\":\"%" PRIu64 "\",\"subscriptionId\":\"%" PRId64 "\",\"hostIds\":[",
 	    b->len > 1 ? "," : "", id, c->opt.subscription);
-	if (known)
+	if (error == NULL)
 		add_hosts(ask, c, p, b);
-	sbuf_text(b, known ? "]}" : "],\"error\":\"No such policy, or it is not yours\"}");
+	sbuf_text(b, "]");
+	if (error != NULL)
+		sbuf_printf(b, ",\"error\":\"%s\"", error);
+	sbuf_text(b, "}");
 }
 
 static void

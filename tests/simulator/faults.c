@@ -158,6 +158,29 @@ strike_lost(const struct fault *fault, struct broken *b)
 	}
 }
 
+/* What is no array of records stays as it is. */
+static void
+strike_lost_batch(const struct fault *fault, struct broken *b)
+{
+	char mark[48];
+	int mark_len = snprintf(mark, sizeof(mark), ",\"currentBatch\":%" PRId64 ",", fault->count);
+	struct sbuf kept = {0};
+	if (b->json.len < 2 || b->json.data[0] != '[')
+		return;
+	for (size_t at = 1, end; at + 1 < b->json.len; at = end + 1) {
+		const char *record = b->json.data + at;
+		size_t border = find(&b->json, BORDER, at);
+		end = border != NOWHERE ? border + 1 : b->json.len - 1;
+		if (memmem(record, end - at, mark, (size_t)mark_len) != NULL)
+			continue;
+		sbuf_text(&kept, kept.len == 0 ? "[" : ",");
+		sbuf_add(&kept, record, end - at);
+	}
+	sbuf_text(&kept, kept.len == 0 ? "[]" : "]");
+	sbuf_free(&b->json);
+	b->json = kept;
+}
+
 static void
 strike_white_space(const struct fault *fault, struct broken *b)
 {

@@ -57,6 +57,8 @@ FAULT("duplicate_record", JSON, strike_duplicate, CHUNKED, 200, 0, 0, 0, "",
     "the first record comes again at the end")
 FAULT("lost_records", JSON, strike_lost, CHUNKED, 200, 0, 0, 1, "",
     "the last count records are not there")
+FAULT("lost_batch", JSON, strike_lost_batch, CHUNKED, 200, 0, 0, 1, "",
+    "the records of batch number count are not there; the others still announce it")
 FAULT("white_space", JSON, strike_white_space, CHUNKED, 200, 0, 0, 0, "",
     "records apart by white space")
 FAULT("byte_order_mark", JSON, strike_prefix, CHUNKED, 200, 0, 0, 0, "\357\273\277",

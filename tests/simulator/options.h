@@ -7,7 +7,7 @@
 
 #include "tests/simulator/sbuf.h"
 
-#define OPTION_TEXT_BYTES 128
+#define OPTION_TEXT_BYTES 256
 
 struct options {
 #define NUMBER(field, name, when, def, least, most, help) int64_t field;

@@ -65,6 +65,8 @@ NUMBER(order, "order", LIVE, 0, 0, INT64_MAX, "batches are sent in another order
 CHOICE(empty, "empty", LIVE, "array", "array|204", "the answer when nothing matches")
 CHOICE(unknown_policy, "unknown-policy", LIVE, "error", "error|omit",
     "what hostids says of a policy there is not")
+TEXT(failing_policies, "failing-policies", LIVE, "",
+    "IDs that hostids answers with an error inside of the 200, such as 1001,1003")
 CHOICE(tag_member, "tag-member", LIVE, "requireTagInfo", "requireTagInfo|tagInfo",
     "name of the tags in the policy list of 2.0")
 CHOICE(error_shape, "error-shape", LIVE, "message", "message|nested|spring|xml|html|empty",

@@ -245,6 +245,17 @@ class HostIds(Case):
         self.sim.set(unknown_policy="omit")
         self.assertEqual([e["policyId"] for e in self.sim.call(self.path + "?policyId=9,1001").json()], ["1001"])
 
+    def test_some_policies_may_fail_inside_of_a_200(self):
+        self.sim.set(failing_policies="1002, 1003")
+        for query in "", "?policyId=1001,1002,1003":
+            answer = self.sim.call(self.path + query)
+            self.assertEqual(answer.status, 200)
+            self.assertEqual([(e["policyId"], len(e["hostIds"]) > 0, "error" in e) for e in answer.json()],
+                             [("1001", True, False), ("1002", False, True), ("1003", False, True)])
+            self.assertEqual({e["subscriptionId"] for e in answer.json()}, {SUBSCRIPTION})
+        self.sim.set(failing_policies="")
+        self.assertFalse([e for e in self.sim.everything() if "error" in e])
+
     def test_dates_and_kinds_of_assets_narrow_it(self):
         everything = self.records("?cloudMetaDataRequired=1")
         scanned = {str(r["hostId"]): r["complianceLastScanDate"] for r in everything}
@@ -430,6 +441,7 @@ class Batches(Case):
         self.sim.set(batches="skip")
         marks = self.marks(query)
         self.assertLess(len(marks), marks[0][1])
+        self.assertEqual(self.marks(query), marks, "the gap stays where it is")
         self.sim.set(batches="one")
         self.assertEqual(self.marks(query), [(1, 1)])
 
@@ -920,6 +932,23 @@ class Faults(Case):
         self.assertNotIn("id", self.strike("no_id").json()[0])
         self.assertEqual(self.strike("posture_id").json()[0]["postureId"], good[0]["id"])
         self.covers("foreign_host", "foreign_policy", "foreign_posture", "duplicate_record", "lost_records", "no_id", "posture_id")
+
+    def test_a_batch_may_be_missing(self):
+        self.covers("lost_batch")
+        self.sim.set(batch_hosts=1)
+        good = self.good()
+        self.assertGreater(good[0]["totalBatches"], 2)
+        for number in good[0]["currentBatch"], good[-1]["currentBatch"]:
+            lost = self.strike("lost_batch", count=number)
+            self.assertEqual(lost.rc, 0)
+            self.assertEqual(lost.json(), [r for r in good if r["currentBatch"] != number])
+        self.assertEqual(self.good(), good)
+        self.sim.control("/fault", {"fault": "lost_batch", "times": 2})
+        short = [r for r in good if r["currentBatch"] != 1]
+        self.assertEqual([self.good(), self.good(), self.good()], [short, short, good])
+        self.sim.set(batches="one")
+        self.assertEqual(self.strike("lost_batch").json(), [])
+        self.assertEqual(self.strike("lost_batch", "?page=1").json()["errorCode"], "1901")
 
     def test_arrays_that_are_none(self):
         whole = self.sim.posture("?compressionRequired=0", self.body).body
