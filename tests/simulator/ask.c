@@ -19,8 +19,8 @@ enum param {
 #define SET(name) (UINT32_C(1) << PARAM_##name)
 
 static const struct version versions[] = {
-#define UPSTREAM(api, name, most_policies, by_posture, sca, params)                                \
-	{API_##api, name, most_policies, by_posture, sca, params},
+#define UPSTREAM(api, name, most_policies, by_posture, sca, unknown, params)                       \
+	{API_##api, name, most_policies, by_posture, sca, unknown, params},
 #include "tests/simulator/versions_table.h"
 #undef UPSTREAM
 };
@@ -107,7 +107,10 @@ version_find(enum api api, const char *name, size_t len, const struct options *o
 void
 ask_init(struct ask *a, const struct version *v)
 {
-	*a = (struct ask){.sca = v->sca, .evaluated_since = INT64_MIN, .changed_since = INT64_MIN};
+	*a = (struct ask){.sca = v->sca,
+	    .unknown = v->unknown,
+	    .evaluated_since = INT64_MIN,
+	    .changed_since = INT64_MIN};
 }
 
 void
@@ -505,6 +508,8 @@ ask_show(const struct ask *a)
 		show |= SHOW_CLOUD;
 	if (a->qds)
 		show |= SHOW_QDS;
+	if (a->unknown)
+		show |= SHOW_UNKNOWN;
 	return show;
 }
 

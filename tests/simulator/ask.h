@@ -21,7 +21,8 @@ struct version {
 	const char *name;
 	unsigned most_policies;
 	bool by_posture;
-	bool sca; /* knows SCA assets too */
+	bool sca;     /* knows SCA assets too */
+	bool unknown; /* its records have members that no document knows */
 	uint32_t params;
 };
 /* NULL: not a version that answers. */
@@ -39,8 +40,8 @@ struct id_span {
 };
 
 struct ask {
-	uint32_t seen; /* parameters given */
-	bool sca;      /* as its version */
+	uint32_t seen;     /* parameters given */
+	bool sca, unknown; /* as its version */
 	bool evidence, basic_only, plain, exclude_inactive, cloud, qds, tags;
 	int64_t evaluated_since, changed_since;
 	int64_t scan_first, scan_last; /* lastScanDate: the day, or its first second */

@@ -579,14 +579,14 @@ record_cause(const struct corpus *c, const struct posture *s, struct sbuf *b)
 /* Members that are there, null, or absent; one that nobody knows, with numbers whose spelling
  * would not survive a conversion. */
 static void
-record_extras(const struct corpus *c, const struct posture *s, struct sbuf *b)
+record_extras(const struct corpus *c, const struct posture *s, unsigned show, struct sbuf *b)
 {
 	if (s->hash % 8 == 0)
 		LITERAL(b, ",\"userDefinedAttributesList\":[{\"name\":\"owner\",\"value\":\"team "
 			   "\\\"A\\\"\"},{\"name\":\"tier\",\"value\":null}]");
 	else if (s->hash % 8 < 6)
 		LITERAL(b, ",\"userDefinedAttributesList\":null");
-	if (!c->opt.unknown_member || s->hash % 2 == 0)
+	if ((show & SHOW_UNKNOWN) == 0 || !c->opt.unknown_member || s->hash % 2 == 0)
 		return;
 	LITERAL(b, ",\"auditTrail\":{\"revision\":0.10,\"skew\":-0,\"ceiling\":1e400,\"floor\":1E-"
 		   "400,\"exact\":12345678901234567.25,"
@@ -643,7 +643,7 @@ record_add(const struct corpus *c, const struct host *host, const struct host_te
 	sbuf_add(b, ctl->ratings.data, ctl->ratings.len);
 	record_evidence(c, host, s, show, b);
 	record_cause(c, s, b);
-	record_extras(c, s, b);
+	record_extras(c, s, show, b);
 	record_batch(batch, b->len - start + t->tail.len, b);
 	if (show & SHOW_QDS) {
 		LITERAL(b, ",\"qds\":");

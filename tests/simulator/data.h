@@ -73,6 +73,7 @@ bool control_is_active(const struct corpus *c, uint32_t p, uint32_t control);
 #define SHOW_EXTENDED 2u /* only beside evidence */
 #define SHOW_CLOUD 4u
 #define SHOW_QDS 8u
+#define SHOW_UNKNOWN 16u /* what the option unknown-member asks for */
 
 /* The texts of one host in one policy, made once for all of its records. */
 struct host_text {

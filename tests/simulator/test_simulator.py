@@ -583,13 +583,56 @@ class Bodies(Case):
             self.assertTrue(answer.body.startswith(start) and (start or not answer.body), shape)
 
     def test_other_paths_versions_and_methods_are_refused(self):
-        self.assertEqual(self.sim.posture(version="4.0").status, 404)
+        self.assertEqual(self.sim.posture(version="3.0").status, 404)
         self.sim.set(retired_status=410, retired="5.0")
         self.assertEqual(self.sim.posture("", []).status, 410)
         self.assertEqual(self.sim.call("/pcrs/2.0/posture/policy/list").status, 200)
         self.assertEqual(self.sim.call("/elsewhere").status, 404)
         self.sim.set(retired="")
         self.assertEqual(self.sim.call("/pcrs/5.0/posture/postureInfo").status, 405)
+
+
+class Versions(Case):
+    query = "?evidenceRequired=1&compressionRequired=0&cloudMetaDataRequired=1"
+
+    def old(self, query="", body=None):
+        return self.sim.posture(query, body, version="4.0")
+
+    def test_records_of_4_0_are_those_of_5_0_without_what_is_new(self):
+        self.sim.set(now="2026-11-05")
+        new = self.records(self.query + "&qdScoreRequired=1")
+        strip = lambda r: {m: v for m, v in r.items() if m not in ("qds", "auditTrail") and "DataSize" not in m}
+        old = self.old(self.query).json()
+        self.assertEqual([strip(r) for r in old], [strip(r) for r in new])
+        self.assertEqual({m for r in new for m in r} - {m for r in old for m in r}, {"qds", "auditTrail"})
+        for record in old:
+            self.assertEqual(list(record), [m for m in MEMBERS if m in record])
+
+    def test_evidence_of_4_0_is_always_extended(self):
+        shown = [r["evidence"] for r in self.old("?evidenceRequired=1").json() if r["evidence"] is not None]
+        self.assertTrue(shown and all("extendedEvidence" in e for e in shown))
+
+    def test_4_0_does_not_know_what_came_with_5_0(self):
+        for query in "?extendedEvidenceRequired=0", "?qdScoreRequired=1":
+            answer = self.old(query)
+            self.assertEqual((answer.status, answer.json()["errorCode"]), (400, "1901"), query)
+        self.assertEqual(self.old("", [{"subscriptionId": SUBSCRIPTION, "postureId": "10000000000"}]).status, 400)
+        hostids = "/pcrs/4.0/posture/hostids"
+        self.assertEqual(self.sim.call(hostids + "?assetState=ACTIVE").json()["errorCode"], "1901")
+        self.assertEqual(self.sim.call(hostids + "?policyId=1001&lastScanDate=2026-01-01").status, 200)
+        self.assertEqual(self.sim.call(hostids).json(), self.sim.everything())
+
+    def test_the_first_policy_list_has_no_tags(self):
+        first, second = "/pcrs/1.0/posture/policy/list", "/pcrs/2.0/posture/policy/list"
+        self.assertEqual(self.sim.call(first).json(), self.sim.call(second).json())
+        self.assertEqual(self.sim.call(first + "?requireTagInfo=1").json()["errorCode"], "1901")
+
+    def test_what_is_retired_can_be_fallen_back_from(self):
+        self.sim.set(retired="5.0", retired_status=410)
+        body = self.sim.call("/pcrs/4.0/posture/hostids").json()
+        self.assertEqual(self.sim.call("/pcrs/5.0/posture/hostids").status, 410)
+        self.assertEqual(self.sim.posture("", body).status, 410)
+        self.assertEqual(self.old("", body).status, 200)
 
 
 class Limits(Case):
