@@ -340,6 +340,14 @@ refresh_behind(struct request *r)
 	flight_release(flight);
 }
 
+/* There is an older result that may be served while the upstream fails. */
+static bool
+may_stand_in(const struct request *r)
+{
+	return r->result != NULL && r->now_ms < cache_manifest(r->result)->keep_until_ms &&
+	       strcmp(r->fwd, "request") != 0;
+}
+
 static enum step
 step_lookup(struct request *r)
 {
@@ -364,7 +372,7 @@ step_lookup(struct request *r)
 		break;
 	case VERDICT_EXPIRED:
 		r->fwd = "stale";
-		if (wait_is_announced(r) && r->now_ms < cache_manifest(r->result)->keep_until_ms) {
+		if (wait_is_announced(r) && may_stand_in(r)) {
 			r->served = SERVED_STALE;
 			return STEP_answer;
 		}
@@ -405,7 +413,7 @@ static enum step
 no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char *detail)
 {
 	const struct cache_manifest *m = r->result != NULL ? cache_manifest(r->result) : NULL;
-	if (m != NULL && r->now_ms < m->keep_until_ms && strcmp(r->fwd, "request") != 0) {
+	if (may_stand_in(r)) {
 		r->served = SERVED_STALE;
 		return STEP_answer;
 	}
@@ -439,18 +447,34 @@ known_to_fail(struct request *r, enum status st, int64_t wait_ms, struct buf *re
 	return no_answer(r, st, 0, detail);
 }
 
+#define LOOK_ROUND_MS 500
+
+/* Whoever has something to fall back on does not wait through what the upstream has announced. */
+static bool
+wait_unless_announced(struct request *r, int64_t until_ms)
+{
+	bool over = false, go_on = true;
+	while (!over && go_on) {
+		int64_t next_ms = clock_mono_ms() + LOOK_ROUND_MS;
+		over = flight_wait(r->flight, next_ms < until_ms ? next_ms : until_ms);
+		go_on = clock_mono_ms() < until_ms && !wait_is_announced(r);
+	}
+	return over;
+}
+
 /* Waits as long as the caller will, if there is room for one more who waits. */
 static bool
 wait_for_flight(struct request *r)
 {
 	const struct settings *s = r->gateway->settings;
 	int64_t wait_ms = conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
-	if (wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING)) {
-		bool over = flight_wait(r->flight, clock_mono_ms() + wait_ms);
-		workers_leave(r->worker, WORKER_WAITING);
-		return over;
-	}
-	return flight_wait(r->flight, 0);
+	if (wait_ms <= 0 || !workers_enter(r->worker, WORKER_WAITING))
+		return flight_wait(r->flight, 0);
+	int64_t until_ms = clock_mono_ms() + wait_ms;
+	bool over =
+	    may_stand_in(r) ? wait_unless_announced(r, until_ms) : flight_wait(r->flight, until_ms);
+	workers_leave(r->worker, WORKER_WAITING);
+	return over;
 }
 
 /* The flight to wait for: the one under way, or a new one that this request leads. Without one, what
@@ -473,8 +497,8 @@ join(struct request *r, bool *ret_leader)
 	buf_fini(&reason);
 	if (st != STATUS_OK)
 		return next;
-	r->flight = flight_join(g->flights, r->digest, r->canon.data, r->canon.len,
-	    r->consumer->name, ret_leader);
+	r->flight = flight_join(
+	    g->flights, r->digest, r->canon.data, r->canon.len, r->consumer->name, ret_leader);
 	return r->flight != NULL ? STEP_follow : request_problem(r, STATUS_NO_MEMORY, NULL);
 }
 
@@ -486,8 +510,12 @@ step_follow(struct request *r)
 	if (next != STEP_follow)
 		return next;
 	bool begun = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
-	if (!wait_for_flight(r))
-		return accepted(r);
+	if (!wait_for_flight(r)) {
+		if (!may_stand_in(r) || !wait_is_announced(r))
+			return accepted(r);
+		r->served = SERVED_STALE;
+		return STEP_answer;
+	}
 	struct cache_result *made = flight_result(r->flight);
 	if (made == NULL)
 		return fetch_failed(r);

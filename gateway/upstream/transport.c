@@ -343,6 +343,11 @@ set_options(CURL *e, const struct transport_options *o, struct transport *t)
 	SET(LOW_SPEED_TIME, (long)((o->stall_timeout_ms + 999) / 1000));
 	SET(BUFFERSIZE, 256L * 1024);
 	SET(TCP_KEEPALIVE, 1L);
+	/* On a kept connection that turns out to be dead libcurl sends the request once more by itself
+	 * (7.88.1, measured): a call that the budget knows nothing of. A call takes seconds; a
+	 * handshake, with its session resumed, does not matter. */
+	SET(FRESH_CONNECT, 1L);
+	SET(FORBID_REUSE, 1L);
 	SET(HEADERFUNCTION, on_header);
 	SET(HEADERDATA, t);
 	SET(WRITEFUNCTION, on_body);
