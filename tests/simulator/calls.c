@@ -379,6 +379,7 @@ enter(struct call *call, struct reply *r)
 	struct tally *tally = &call->sim->journal.tally[call->api];
 	tally->too_many += answer == LIMITS_TOO_MANY;
 	tally->too_often += answer == LIMITS_TOO_OFTEN;
+	ledger_call(&call->sim->ledger, call->api, answer, view.running);
 	sim_unlock(call->sim);
 	call->entered = answer == LIMITS_ENTERED;
 	tell_concurrency(opt, &view, r);

@@ -165,6 +165,7 @@ do_use(struct sim *s, struct request *r)
 		return;
 	sim_lock(s);
 	limits_use(&s->limits, api, &s->corpus->opt, now_ms(), calls);
+	ledger_others(&s->ledger, api, calls);
 	sim_unlock(s);
 	done(r);
 }

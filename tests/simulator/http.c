@@ -251,6 +251,11 @@ answer(struct call *call, struct MHD_Connection *connection)
 	if (faulty)
 		fault_apply(&fault, call->compress, &broken);
 	call->status = reply.status;
+	if (call->api == API_AUTH) {
+		sim_lock(call->sim);
+		ledger_login(&call->sim->ledger, call->status);
+		sim_unlock(call->sim);
+	}
 	enum MHD_Result result = faulty && fault.row->stage != STAGE_REPLY
 				     ? send_broken(call, connection, &broken)
 				     : send_properly(call, connection, &reply);

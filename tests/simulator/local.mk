@@ -16,6 +16,7 @@ posturegate_simulator_SOURCES = \
 	tests/simulator/holds.c tests/simulator/holds.h \
 	tests/simulator/http.c tests/simulator/http.h \
 	tests/simulator/journal.c tests/simulator/journal.h \
+	tests/simulator/ledger.c tests/simulator/ledger.h \
 	tests/simulator/limits.c tests/simulator/limits.h \
 	tests/simulator/main.c \
 	tests/simulator/options.c tests/simulator/options.h tests/simulator/options_table.h \

@@ -52,8 +52,11 @@ main(int argc, char **argv)
 	sigaddset(&ends, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before there are threads: they inherit it */
 	signal(SIGPIPE, SIG_IGN);
-	sim_init(&sim, &opt);
-	int result = serve(&opt, &ends);
+	int result = 1;
+	if (sim_init(&sim, &opt))
+		result = serve(&opt, &ends);
+	else
+		fprintf(stderr, "posturegate-simulator: %s: %s\n", opt.ledger, strerror(errno));
 	sim_fini(&sim);
 	return result;
 }

@@ -21,6 +21,10 @@ FLAG(
 NUMBER(journal, "journal", START, 200, 1, 100000, "how many requests GET /state remembers")
 NUMBER(ahead_ms, "ahead-ms", START, 0, 0, INT64_C(1000000000000),
     "milliseconds that the clock is ahead of the real one from the start on")
+TEXT(ledger, "ledger", START, "",
+    "file to which what the limits decide is appended, one line of JSON a call")
+FLAG(ledger_resume, "ledger-resume", START, 0,
+    "what the ledger has in the window at the start counts as used")
 TEXT(username, "username", LIVE, "simulated", "the only account")
 TEXT(password, "password", LIVE, "simulated", "its password")
 NUMBER(subscription, "subscription", LIVE, 700100, 1, INT64_MAX, "subscriptionId of everything")

@@ -4,7 +4,7 @@
 
 #include "tests/simulator/sim.h"
 
-void
+bool
 sim_init(struct sim *s, const struct options *opt)
 {
 	*s = (struct sim){0};
@@ -17,6 +17,7 @@ sim_init(struct sim *s, const struct options *opt)
 	pthread_mutex_init(&s->lock, NULL);
 	s->corpus = corpus_new(opt);
 	journal_init(&s->journal, (size_t)opt->journal);
+	return ledger_open(&s->ledger, opt, &s->limits);
 }
 
 void
@@ -24,6 +25,7 @@ sim_fini(struct sim *s)
 {
 	corpus_unref(s->corpus);
 	journal_fini(&s->journal);
+	ledger_close(&s->ledger);
 	holds_fini(&s->holds);
 	faults_fini(&s->faults);
 	limits_fini(&s->limits);

@@ -15,6 +15,7 @@
 #include "tests/simulator/faults.h"
 #include "tests/simulator/holds.h"
 #include "tests/simulator/journal.h"
+#include "tests/simulator/ledger.h"
 #include "tests/simulator/limits.h"
 #include "tests/simulator/tokens.h"
 
@@ -26,11 +27,13 @@ struct sim {
 	struct tokens tokens;
 	struct limits limits;
 	struct journal journal;
+	struct ledger ledger;
 	struct holds holds;
 	struct faults faults;
 };
 
-void sim_init(struct sim *s, const struct options *opt);
+/* False: the ledger cannot be opened; sim_fini() is due all the same. */
+bool sim_init(struct sim *s, const struct options *opt);
 void sim_fini(struct sim *s);
 
 void sim_lock(struct sim *s);

@@ -144,7 +144,7 @@ class Case(unittest.TestCase):
         assert rest == "", "more than the ready line: %r" % rest
 
     def setUp(self):
-        start_only = ("port", "control-port", "print-ready", "journal", "ahead-ms")
+        start_only = ("port", "control-port", "print-ready", "journal", "ahead-ms", "ledger", "ledger-resume")
         self.sim.control("/set", {k: v for k, v in self.options.items() if k not in start_only})
         self.sim.control("/reset", {})
         self.sim.login()
@@ -808,6 +808,108 @@ class Clock(Case):
             self.assertTrue(7100 < stamped.timestamp() - time.time() < 7300)
         finally:
             sim.stop()
+
+
+class Ledger(unittest.TestCase):
+    path = "/pcrs/2.0/posture/policy/list"
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.file = os.path.join(self.folder.name, "ledger")
+
+    def simulator(self, *options):
+        sim = Simulator(*DATA, "--rate", "5", "--rate-window", "3600", "--ledger", self.file, *options)
+        sim.login()
+        return sim
+
+    def lines(self):
+        with open(self.file, encoding="ascii") as file:
+            return [json.loads(line) for line in file]
+
+    def test_tells_what_the_limits_decided(self):
+        before = time.time()
+        sim = self.simulator("--concurrency", "1")
+        try:
+            sim.curl(sim.base + "/auth", data=b"")
+            sim.control("/fault", {"fault": "500", "api": "auth"})
+            sim.login()
+            sim.login()
+            for _ in range(2):
+                sim.call(self.path)
+            hold = sim.control("/hold", {"api": "policyList", "times": 1})["id"]
+            held = threading.Thread(target=sim.call, args=(self.path,))
+            held.start()
+            self.assertTrue(sim.control("/wait?api=policyList&held=1")["reached"])
+            self.assertEqual([l["verdict"] for l in self.lines()][-1], "entered", "before it is answered")
+            sim.call(self.path)
+            sim.control("/release", {"id": hold})
+            held.join()
+            sim.control("/use", {"api": "policyList", "calls": 2})
+            sim.control("/advance", {"seconds": 1000})
+            sim.call(self.path)
+            sim.curl(sim.base + self.path)  # no token: it does not get as far
+        finally:
+            sim.stop()
+        self.assertEqual([l["verdict"] for l in self.lines() if l["api"] == "auth"], [201, 401, 500, 201])
+        rest = [(l["api"], l["verdict"], l.get("running"), l.get("calls")) for l in self.lines() if l["api"] != "auth"]
+        self.assertEqual(rest, [("policyList", "entered", 1, None)] * 3 + [
+            ("policyList", "too-many", 1, None), ("policyList", "others", None, 2), ("policyList", "too-often", 0, None)])
+        times = [l["t"] for l in self.lines()]
+        self.assertEqual(times, sorted(times))
+        self.assertTrue(before - 0.001 <= times[0] <= times[-2] <= time.time() and 1000 <= times[-1] - times[-2] < 1100)
+
+    def test_the_window_is_resumed_where_asked(self):
+        first = self.simulator()
+        first.call(self.path)
+        first.control("/use", {"api": "policyList", "calls": 1})
+        first.call("/pcrs/5.0/posture/hostids")
+        first.stop(signal.SIGKILL)
+        remaining = lambda sim, path=self.path: sim.call(path).headers["x-ratelimit-remaining"]
+        for options, left in (("--ledger-resume",), "2"), (("--ledger-resume",), "1"), ((), "4"):
+            sim = self.simulator(*options)
+            try:
+                self.assertEqual(remaining(sim), left)
+            finally:
+                sim.stop()
+        self.assertEqual(len([l for l in self.lines() if l["verdict"] == "entered"]), 5, "appended")
+        sim = self.simulator("--ledger-resume")
+        try:
+            self.assertEqual(sim.call(self.path).status, 409)
+            self.assertEqual(remaining(sim, "/pcrs/5.0/posture/hostids"), "3")
+            sim.control("/advance", {"seconds": 3600})
+            self.assertEqual(remaining(sim, "/pcrs/5.0/posture/hostids"), "4")
+        finally:
+            sim.stop()
+
+    def test_what_has_left_the_window_is_not_resumed(self):
+        sim = self.simulator()
+        sim.call(self.path)
+        sim.control("/advance", {"seconds": 1800})
+        sim.login()
+        sim.call(self.path)
+        sim.stop()
+        for ahead_s, left in (1800, "2"), (3601, "2"), (5401, "3"):
+            # each asks once itself: the first resumes two calls, the second one and this, the last two of these
+            sim = self.simulator("--ledger-resume", "--ahead-ms", str(ahead_s * 1000))
+            try:
+                self.assertEqual(sim.call(self.path).headers["x-ratelimit-remaining"], left, ahead_s)
+            finally:
+                sim.stop()
+
+    def test_lines_that_are_none_are_passed_over(self):
+        with open(self.file, "w", encoding="ascii") as file:
+            file.write('{"t":%d,"api":"policyList","verdict":"entered"}\nhalf a li\n[]\n{}\n{"t":1,"api":"x","verdict":"entered"}\n' % time.time())
+        sim = self.simulator("--ledger-resume")
+        try:
+            self.assertEqual(sim.call(self.path).headers["x-ratelimit-remaining"], "3")
+        finally:
+            sim.stop()
+
+    def test_a_ledger_that_cannot_be_written_is_told(self):
+        done = subprocess.run([PROGRAM, "--ledger", self.folder.name], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(self.folder.name, done.stderr)
 
 
 class Control(Case):
