@@ -316,6 +316,10 @@ class Control:
         """Moves the simulator's clock alone; Stack.advance() moves everybody's."""
         return self.call("POST", "/advance", {"seconds": seconds})
 
+    def use(self, calls, api="postureInfo"):
+        """So many calls of other users of the subscription fill the API's window."""
+        return self.call("POST", "/use", {"api": api, "calls": calls})
+
     def expire(self):
         """Ends the life of every token that was given out."""
         return self.call("POST", "/expire", {})
@@ -389,7 +393,8 @@ class MovedClock:
 
 
 class Stack:
-    """simulator: its options as a dict (True: --name, False: --no-name, _ for -).
+    """simulator: its options as a dict (True: --name, False: --no-name, _ for -); with
+        "ledger": True it keeps one, which ledger() reads.
     settings: {"section": {"name": value}} laid over the harness's own.
     consumers: of class Consumer; without, one named "test" with all grants.
     upstream: the URL of another upstream; then no simulator is started.
@@ -411,6 +416,8 @@ class Stack:
         self.clients = []
         self.parts = []
         self.simulator_options = simulator or {}
+        self.simulator_port = 0
+        self.ledger_file = self.dir / "ledger"
         self.simulator = self.part("simulator", self.simulator_argv())
         self.gateway = self.part(
             "gateway", [GATEWAY_MOVED if clock else GATEWAY, "--settings", self.settings_file])
@@ -426,11 +433,13 @@ class Stack:
         return part
 
     def simulator_argv(self):
-        argv = [SIMULATOR, "--port", 0, "--control-port", 0, "--username", self.username,
+        argv = [SIMULATOR, "--port", self.simulator_port, "--control-port", 0, "--username", self.username,
                 "--password", self.password]
         for name, value in self.simulator_options.items():
             name = name.replace("_", "-")
-            if isinstance(value, bool):
+            if name == "ledger" and value is True:
+                argv += ["--ledger", self.ledger_file]
+            elif isinstance(value, bool):
                 argv.append(f"--{name}" if value else f"--no-{name}")
             else:
                 argv += [f"--{name}", value]
@@ -459,6 +468,19 @@ class Stack:
         words = wait_until(ready_line, "the simulator is ready").split()
         self.upstream = words[1]
         self.control = Control(words[words.index("control:") + 1])
+
+    def restart_simulator(self, kill=False):
+        """At the address that it had; all it remembers is its ledger, if it keeps one."""
+        self.simulator_port = urllib.parse.urlsplit(self.upstream).port
+        if kill:
+            self.simulator.kill()
+        else:
+            self.simulator.stop()
+        self.start_simulator()
+
+    def ledger(self):
+        """What the simulator's limits decided so far, as dicts (tests/simulator/ledger.h)."""
+        return [json.loads(line) for line in self.ledger_file.read_text().splitlines()]
 
     def write_settings(self):
         password_file = self.dir / "upstream-password"

@@ -92,6 +92,30 @@ class Waits(harness.StackTest):
         self.assertEqual([state[api]["tooOften"] for api in ("hostids", "postureInfo")], [0, 0])
 
 
+class Restarts(harness.StackTest):
+    def test_the_upstream_comes_back_with_its_time_and_its_windows(self):
+        stack = self.stack(clock=True, simulator=UNLIMITED | {
+            "rate": 2, "rate_window": 3600, "ledger": True, "ledger_resume": True},
+            settings={"upstream": {"rate_pinned": "true"}})
+        client = stack.client()
+        for kill in False, True:
+            answer = client.get("/v1/postures", headers={"Cache-Control": "no-cache"}, policy=1001)
+            self.assertEqual(answer.status, 200, answer)
+            stack.advance(100)
+            stack.restart_simulator(kill)
+        calls = [line for line in stack.ledger() if line["api"] == "hostids"]
+        self.assertEqual([line["verdict"] for line in calls], ["entered", "entered"])
+        self.assertGreaterEqual(calls[1]["t"] - calls[0]["t"], 100)
+        self.assertLess(abs(stack.now() - calls[1]["t"] - 100), 60)
+
+        # a gateway that takes itself to have 1000 calls runs into the two that are counted
+        self.assertEqual(stack.control.state()["apis"]["hostids"]["calls"], 0)
+        client.get("/v1/postures", headers={"Cache-Control": "no-cache", "Prefer": "wait=0"}, policy=1001)
+        stack.control.wait(api="hostids", ended=2)  # its token is not known any more
+        verdicts = [line["verdict"] for line in stack.ledger() if line["api"] == "hostids"]
+        self.assertEqual(verdicts, ["entered", "entered", "too-often"])
+
+
 class Program(unittest.TestCase):
     def test_the_moved_gateway_does_not_start_without_its_clock(self):
         for environment in ({}, {"POSTUREGATE_MOVED_CLOCK": "/dev/null/none"}):
