@@ -198,32 +198,54 @@ call_progress_locked(const struct call *c)
 static void
 call_failed_locked(struct call *c, enum status st, int64_t wait_ms)
 {
-	struct fetch *f = c->fetch;
 	/* the versions of the policy list are not those of the dialect */
 	if (st == STATUS_UPSTREAM_RETIRED && c->kind != CALL_POLICY_LIST)
-		f->version_gone = true;
-	wait_ms = remember_locked(c, st, wait_ms);
-	fail_locked(f, st == STATUS_UPSTREAM_TOKEN ? STATUS_UPSTREAM_AUTH : st, wait_ms);
+		c->fetch->version_gone = true;
+	fail_locked(c->fetch, st == STATUS_UPSTREAM_TOKEN ? STATUS_UPSTREAM_AUTH : st, wait_ms);
 }
 
-/* A call's try is over. After this only the one whose turn it is may touch the fetch. */
+/* How a try ended. */
+struct call_end {
+	enum status st;
+	int64_t wait_ms;                   /* as announced, or 0 */
+	bool given_out;                    /* the budget waits to be told */
+	const struct transport_head *head; /* NULL: the call was not made */
+};
+
+/* What follows from it, remembered for everybody. */
+static bool
+judge(struct call *c, struct call_end *end, int64_t *ret_not_before_ms)
+{
+	lock_take(&c->fetch->owner->lock);
+	bool again =
+	    end->st != STATUS_OK && may_retry_locked(c, end->st, end->wait_ms, ret_not_before_ms);
+	if (!again && end->st != STATUS_OK)
+		end->wait_ms = remember_locked(c, end->st, end->wait_ms);
+	log_call_locked(c, end->st, again);
+	lock_drop(&c->fetch->owner->lock);
+	return again;
+}
+
+/* A call's try is over. What it has taught is told before its place in the budget is free, so that
+ * the next call knows. After this only the one whose turn it is may touch the fetch. */
 static void
-call_ended(struct call *c, enum status st, int64_t wait_ms)
+call_ended(struct call *c, struct call_end end)
 {
 	struct fetch *f = c->fetch;
 	struct fetcher *o = f->owner;
 	int64_t not_before_ms = 0;
+	bool again = judge(c, &end, &not_before_ms);
+	if (end.given_out)
+		budget_done(o->o.budget, &c->entry, end.st == STATUS_UPSTREAM_LIMIT, end.head);
 	lock_take(&o->lock);
-	bool again = st != STATUS_OK && may_retry_locked(c, st, wait_ms, &not_before_ms);
-	log_call_locked(c, st, again);
-	if (again) {
+	if (again && f->failed == STATUS_OK) {
 		c->attempt++;
 		submit_locked(c, not_before_ms);
 	} else {
-		if (st == STATUS_OK)
+		if (end.st == STATUS_OK)
 			call_progress_locked(c);
 		else
-			call_failed_locked(c, st, wait_ms);
+			call_failed_locked(c, end.st, end.wait_ms);
 		f->outstanding--;
 	}
 	bool turn = take_turn_locked(f);
@@ -264,14 +286,13 @@ call_run(struct call *c, struct transport *t)
 	c->http = 0;
 	enum status st = enter(c, &wait_ms);
 	if (st != STATUS_OK) {
-		budget_done(o->budget, &c->entry, false, NULL);
-		call_ended(c, st, wait_ms);
+		call_ended(c, (struct call_end){st, wait_ms, true, NULL});
 		return;
 	}
 	st = credential_token(o->credential, t, &f->cancelled, &token, &generation);
 	if (st != STATUS_OK) {
-		budget_done(o->budget, &c->entry, false, NULL);
-		call_ended(c, st, credential_wait_ms(o->credential));
+		wait_ms = credential_wait_ms(o->credential);
+		call_ended(c, (struct call_end){st, wait_ms, true, NULL});
 		return;
 	}
 	lock_take(&f->owner->lock);
@@ -289,8 +310,8 @@ call_run(struct call *c, struct transport *t)
 		credential_refused(o->credential, generation);
 	else if (head.http == 200)
 		credential_worked(o->credential, generation);
-	budget_done(o->budget, &c->entry, st == STATUS_UPSTREAM_LIMIT, &head);
-	call_ended(c, st, head.wait_ms > 0 ? head.wait_ms : 0);
+	wait_ms = head.wait_ms > 0 ? head.wait_ms : 0;
+	call_ended(c, (struct call_end){st, wait_ms, true, &head});
 }
 
 static void *
@@ -305,10 +326,9 @@ thread_main(void *ctx)
 		c->queued = false;
 		lock_drop(&o->lock);
 		if (e->expired) {
-			call_ended(c, STATUS_UPSTREAM_SLOW, 0);
+			call_ended(c, (struct call_end){.st = STATUS_UPSTREAM_SLOW});
 		} else if (t == NULL) {
-			budget_done(o->o.budget, e, false, NULL);
-			call_ended(c, STATUS_NO_MEMORY, 0);
+			call_ended(c, (struct call_end){STATUS_NO_MEMORY, 0, true, NULL});
 		} else {
 			call_run(c, t);
 		}

@@ -13,10 +13,10 @@ def ttl(answer):
 
 
 class FreshnessTest(harness.StackTest):
-    def begin(self, simulator=None, upstream=None, cache=None, policies=None, **more):
+    def begin(self, simulator=None, upstream=None, cache=None, policies=None, request=None, **more):
         """A stack with a clock to move; its client."""
         settings = {"upstream": {"retries": 0, "retry_delay": "1ms"} | (upstream or {}),
-                    "cache": cache or {}}
+                    "cache": cache or {}, "request": request or {}}
         for policy, values in (policies or {}).items():
             settings[f'cache "policy {policy}"'] = values
         self.it = self.stack(clock=True, simulator=QUIET | (simulator or {}), settings=settings, **more)
@@ -25,6 +25,10 @@ class FreshnessTest(harness.StackTest):
 
     def calls(self, api="postureInfo"):
         return self.control.state()["apis"][api]["calls"]
+
+    def resolutions(self, policy):
+        state = self.control.state(last=1000)
+        return sum(1 for r in state["requests"] if r["api"] == "hostids" and policy in r["uri"])
 
     def problem(self, answer, slug):
         self.assertEqual(answer.json().get("type"), f"/problems/{slug}", answer)
@@ -72,14 +76,15 @@ class StaleOnError(FreshnessTest):
     FAULTS = ["500", "503", "429", "409", "403", "reset_start", "gzip_cut", "html", "504"]
 
     def test_what_is_kept_stands_in_for_every_failure(self):
-        client = self.begin(upstream={"error_memory": "0s"}, cache={
+        client = self.begin(upstream={"error_memory": "0s"}, request={"wait_max": "10m"}, cache={
             "fresh_for": "1h", "stale_for": "0s", "keep_for": "100h"})
         for fault in self.FAULTS:
             with self.subTest(fault):
                 first = self.good(client, {"Cache-Control": "no-cache"}, policy=1001).json()["result"]["id"]
                 self.it.advance(2 * HOUR)
                 self.control.fault(fault, api="postureInfo", times=-1)
-                answer = self.good(client, {"Prefer": "wait=1"}, policy=1001)
+                # longer than the client's own patience: it is not waited through
+                answer = self.good(client, {"Prefer": "wait=600"}, policy=1001)
                 self.assertEqual(answer.json()["result"]["id"], first)
                 self.assertLess(ttl(answer), 0)
                 self.assertNotIn("fwd", answer.headers["Cache-Status"])
@@ -112,7 +117,8 @@ class StaleOnError(FreshnessTest):
             self.assertLess(ttl(self.good(client, policy=1001)), 0)
         self.assertEqual(self.calls("hostids"), before)
         self.it.advance(60)
-        self.control.wait(api="postureInfo", ended=2)
+        self.good(client, policy=1003)  # and no fetch was waiting for the end of it
+        self.assertEqual(self.resolutions("1001"), 1)
 
 
 class Memory(FreshnessTest):
@@ -133,6 +139,19 @@ class Memory(FreshnessTest):
         self.it.advance(17)
         self.good(client, policy=1001)
         self.good(client, policy=1002)
+
+    def test_what_is_queued_when_it_dies_is_kept_back(self):
+        client = self.begin(upstream={"concurrency": 1}, request={"wait_default": "0s"})
+        hold = self.control.hold(api="hostids")
+        self.control.fault("no_answer", api="hostids", times=-1)
+        places = [client.get("/v1/postures", policy=policy).headers["Location"] for policy in (1001, 1002, 1003)]
+        self.control.wait(api="hostids", held=1)
+        self.control.release(id=hold)
+        for place in places:
+            fetch = harness.wait_until(lambda: (lambda f: f if f["state"] == "failed" else None)(
+                client.get(place).json()), "the fetch has failed")
+            self.assertEqual(fetch["problem"], "/problems/upstream-unavailable")
+        self.assertEqual(self.calls("hostids"), 1)
 
     def test_a_query_that_fails_is_its_own_matter(self):
         client = self.begin()
@@ -258,10 +277,6 @@ class HostErrors(FreshnessTest):
     def until_fresh(self, client):
         answer = self.good(client, policy="1001,1002")
         return answer if ttl(answer) >= 0 and "hit" in answer.headers["Cache-Status"] else None
-
-    def resolutions(self, policy):
-        state = self.control.state(last=1000)
-        return sum(1 for r in state["requests"] if r["api"] == "hostids" and policy in r["uri"])
 
     def test_a_good_resolution_ends_it(self):
         client = self.begin({"failing_policies": "1002"})
