@@ -1,7 +1,8 @@
-/* Canonical text: "q1" and then ";name=value" for every parameter of scope and filter that is not
- * at its default, in the order of query_table.h.
+/* Canonical text: the kind with its version ("q1", "p1", "h1") and then ";name=value" for every
+ * parameter of scope and filter that the kind has and that is not at its default, in the order of
+ * query_table.h.
  *
- * It cannot be read in two ways: names are the table's, no value has a ';' or '=' in it (numbers,
+ * It cannot be read in two ways: kinds begin differently, names are the table's, no value has a ';' or '=' in it (numbers,
  * words, ',' and '-'), and whatever equals a default is left out. Reading is writing backwards:
  * query_from_canon() takes a text only if writing what it read gives the same bytes, so that
  * nothing has to be checked for order, spelling, repetition or leading zeros one by one. */
@@ -15,9 +16,19 @@
 #include "gateway/query/param.h"
 #include "gateway/query/query.h"
 
-/* Counts up when a name, word, default or the order of query_table.h changes: texts on disk of
- * another version are not understood, and what they lead to is fetched anew. */
-#define CANON_VERSION "q1"
+#define BIT(name) (UINT32_C(1) << PARAM_##name)
+
+/* The number counts up when a name, word, default or the order of query_table.h changes: texts on
+ * disk of another version are not understood, and what they lead to is fetched anew. */
+static const struct {
+	const char *version;
+	enum query_use use; /* whose rules between parameters hold */
+	uint32_t has;       /* what it has of scope and filter */
+} kinds[] = {
+    [KIND_POSTURES] = {"q1", QUERY_POSTURES, UINT32_MAX},
+    [KIND_POLICIES] = {"p1", QUERY_POLICIES, BIT(evaluatedSince)},
+    [KIND_HOSTS] = {"h1", QUERY_HOSTS, BIT(policy)},
+};
 
 /* --- writing */
 
@@ -119,10 +130,11 @@ query_canon(const struct query *q, struct buf *text)
 {
 	struct param_value values[PARAM_COUNT];
 	param_load(q, values);
-	buf_str_add(text, CANON_VERSION);
+	buf_str_add(text, kinds[q->kind].version);
 	for (size_t id = 0; id < PARAM_COUNT; id++) {
 		const struct param *p = param_at(id);
-		if (p->part == PARAM_VIEW || is_default(p, &values[id]))
+		bool has = p->part != PARAM_VIEW && (kinds[q->kind].has >> id & 1) != 0;
+		if (!has || is_default(p, &values[id]))
 			continue;
 		buf_byte(text, ';');
 		buf_str_add(text, p->name);
@@ -158,13 +170,24 @@ take_pair(struct param_reader *r, uint32_t *given, const char *pair, size_t len)
 	return take_value(r, id, equals, (size_t)(pair + len - equals));
 }
 
+/* The kind that the text begins with, and what stands behind that; false if it is none. */
 static bool
-take_text(struct param_reader *r, uint32_t *given, const char *text, size_t len)
+take_kind(const char *text, size_t len, enum query_kind *ret_kind, const char **ret_rest)
 {
-	const size_t version_len = strlen(CANON_VERSION);
-	const char *at = text + version_len, *end = text + len;
-	if (len < version_len || memcmp(text, CANON_VERSION, version_len) != 0)
-		return false;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		size_t n = strlen(kinds[i].version);
+		if (len < n || memcmp(text, kinds[i].version, n) != 0)
+			continue;
+		*ret_kind = (enum query_kind)i;
+		*ret_rest = text + n;
+		return true;
+	}
+	return false;
+}
+
+static bool
+take_pairs(struct param_reader *r, uint32_t *given, const char *at, const char *end)
+{
 	while (at < end) {
 		if (*at++ != ';')
 			return false;
@@ -197,20 +220,23 @@ query_from_canon(struct arena *a, const char *text, size_t len, struct query *re
 	struct param_reader reader;
 	struct query_errors errors = {.count = 0};
 	struct query q;
+	enum query_kind kind;
+	const char *pairs;
 	uint32_t given = 0;
 
-	if (len > LIMIT_CANON_BYTES)
+	if (len > LIMIT_CANON_BYTES || !take_kind(text, len, &kind, &pairs))
 		return STATUS_CORRUPT;
 	param_reader_init(&reader, a, NULL);
-	bool taken = take_text(&reader, &given, text, len);
+	bool taken = take_pairs(&reader, &given, pairs, text + len);
 	if (taken)
-		param_check_rules(a, QUERY_POSTURES, given, &errors);
+		param_check_rules(a, kinds[kind].use, given, &errors);
 	if (arena_failed(a) || !param_finish(&reader))
 		return STATUS_NO_MEMORY;
 	if (!taken || errors.count > 0)
 		return STATUS_CORRUPT;
 	param_store(reader.values, &q);
-	if (q.scanned_from > q.scanned_to)
+	q.kind = kind;
+	if (q.scanned_from > q.scanned_to || (kind == KIND_HOSTS && q.policies.count != 1))
 		return STATUS_CORRUPT;
 	enum status st = check_same(&q, text, len);
 	if (st == STATUS_OK)

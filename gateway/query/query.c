@@ -98,6 +98,14 @@ begin(struct parser *p, const char *name, size_t len)
 	return id;
 }
 
+static const enum query_kind kinds[] = {
+    [QUERY_POSTURES] = KIND_POSTURES,
+    [QUERY_POSTURE] = KIND_POSTURES,
+    [QUERY_SUMMARY] = KIND_POSTURES,
+    [QUERY_POLICIES] = KIND_POLICIES,
+    [QUERY_HOSTS] = KIND_HOSTS,
+};
+
 static enum status
 finish(struct parser *p, struct query *ret_query)
 {
@@ -115,6 +123,7 @@ finish(struct parser *p, struct query *ret_query)
 	if (p->errors->count > 0)
 		return STATUS_BAD_REQUEST;
 	param_store(values, ret_query);
+	ret_query->kind = kinds[p->use];
 	ret_query->limit_given = (p->given & UINT32_C(1) << PARAM_limit) != 0;
 	ret_query->format_given = (p->given & UINT32_C(1) << PARAM_format) != 0;
 	return STATUS_OK;

@@ -1,5 +1,6 @@
 /* A query: scope (which postures, with which detail) × filter (which of them) × view (how they
- * are shown). Parsed from a query string or a JSON body by one table (query_table.h), canonical
+ * are shown); or the policy list, or the hosts of a policy, which are asked for and kept in the same
+ * way. Parsed from a query string or a JSON body by one table (query_table.h), canonical
  * text and digest from it, the cursor that carries a walk on.
  *
  * Nothing here knows the cache, the upstream or the network.
@@ -68,7 +69,16 @@ enum query_by {
 
 #define DATE_NONE INT64_MIN
 
+/* What the records of the answer are: each kind has canonical texts, and with them results, of its
+ * own. */
+enum query_kind {
+	KIND_POSTURES,
+	KIND_POLICIES, /* of scope and filter it has evaluated_since alone */
+	KIND_HOSTS,    /* it has one policy */
+};
+
 struct query {
+	enum query_kind kind;
 	/* scope */
 	struct id_list policies;   /* empty: by posture */
 	struct id_list hosts;      /* empty: all that the policies resolve to */
@@ -130,7 +140,8 @@ typedef int query_field_f(const char *name, size_t len);
  * conflict (both sides), missing, over a cap. A parameter's values are read up to its first
  * malformed one. Beside a cursor only limit may stand; the rest of *ret_query is then the
  * defaults. `field` may be NULL where the use takes no fields.
- *   STATUS_OK           *ret_query is filled; it lives in the arena
+ *   STATUS_OK           *ret_query is filled; it lives in the arena. Of QUERY_HOSTS the policy is
+ *                       the caller's to add: it stands in the path
  *   STATUS_BAD_REQUEST  errors tells why (at least one); its texts live in the arena
  *   STATUS_NO_MEMORY */
 enum status query_parse(struct arena *a, enum query_use use, query_field_f *field, const char *text,
@@ -144,7 +155,7 @@ enum status query_parse_json(struct arena *a, enum query_use use, query_field_f 
 
 /* --- canonical form (canon.c) */
 
-/* Appends the canonical text of scope and filter: equal for equal queries whatever the order,
+/* Appends the canonical text of kind, scope and filter: equal for equal queries whatever the order,
  * repetition or spelling of what was asked (dates in seconds, labels as values), different for
  * different ones. It is also what query_from_canon() reads. */
 void query_canon(const struct query *q, struct buf *text);

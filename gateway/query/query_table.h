@@ -24,7 +24,7 @@
  *     ONE_OF(uses, names)      these calls need one of the names, unless they show a cursor
  *
  * The order of PARAM and WORD and every word in them is part of the canonical text and with it of
- * what is on disk: a change there is a new CANON_VERSION (canon.c).
+ * what is on disk: a change there is a new version of every kind (canon.c).
  *
  * Include it with the macros that you need; the others vanish.
  */

@@ -919,6 +919,88 @@ START_TEST(canon_is_equal_for_equal_queries_only_and_reads_back)
 }
 END_TEST
 
+/* The other kinds: the policy list, and the hosts of a policy, which stands in the path. */
+
+static struct query
+good_policies(const char *text)
+{
+	struct query q;
+	ck_status(
+	    query_parse(&arena, QUERY_POLICIES, NULL, text, strlen(text), &q, &errors), STATUS_OK);
+	return q;
+}
+
+static struct query
+hosts_of(const uint64_t *policy)
+{
+	struct query q;
+	ck_status(query_parse(&arena, QUERY_HOSTS, NULL, "", 0, &q, &errors), STATUS_OK);
+	q.policies = (struct id_list){policy, 1};
+	return q;
+}
+
+START_TEST(every_kind_has_texts_of_its_own)
+{
+	static const uint64_t policy = 7;
+	struct query list = good_policies(""), since = good_policies("evaluatedSince=1970-01-02");
+	struct query hosts = hosts_of(&policy), postures = good("policy=7");
+	ck_assert_str_eq(canon(&list), "p1");
+	ck_assert_str_eq(canon(&since), "p1;evaluatedSince=86400");
+	ck_assert_str_eq(canon(&hosts), "h1;policy=7");
+	ck_assert_str_eq(canon(&postures), "q1;policy=7");
+	/* the view makes no other query */
+	list = good_policies("limit=7");
+	ck_assert_str_eq(canon(&list), "p1");
+}
+END_TEST
+
+START_TEST(texts_of_the_other_kinds_read_back)
+{
+	uint64_t seed = unit_seed(20261125);
+	struct unit_random random = {seed};
+	for (int round = 0; round < 2000; round++) {
+		uint64_t policy = 1 + unit_below(&random, QUERY_ID_MAX);
+		struct query q = unit_below(&random, 2) ? hosts_of(&policy) : good_policies("");
+		if (q.kind == KIND_POLICIES && unit_below(&random, 4) > 0)
+			q.evaluated_since =
+			    (int64_t)unit_below(&random, (uint64_t)QUERY_DATE_MAX + 1);
+		const char *text = canon(&q);
+		struct query back;
+		ck_status(query_from_canon(&arena, text, strlen(text), &back), STATUS_OK);
+		ck_assert_int_eq(back.kind, q.kind);
+		ck_assert(same_scope_and_filter(&q, &back));
+		ck_assert_str_eq(canon(&back), text);
+		arena_reset(&arena);
+	}
+}
+END_TEST
+
+START_TEST(the_other_kinds_take_no_parameters_of_postures)
+{
+	static const enum query_use uses[] = {QUERY_POLICIES, QUERY_HOSTS};
+	static const char *const names[] = {"policy=1", "host=1", "posture=1", "subscription=1",
+	    "assets=pc", "evidence=none", "status=Failed", "scannedSince=2026-01-01", "fields=id",
+	    "format=json", "partial=false", "by=status", "lastEvaluationDate=2026-01-01"};
+	struct query q;
+	for (size_t i = 0; i < ARRAY_LEN(names) * ARRAY_LEN(uses); i++) {
+		const char *text = names[i / ARRAY_LEN(uses)];
+		ck_status(query_parse(&arena, uses[i % ARRAY_LEN(uses)], NULL, text, strlen(text),
+			      &q, &errors),
+		    STATUS_BAD_REQUEST);
+		ck_assert_uint_eq(errors.count, 1);
+	}
+	ck_status(
+	    query_parse(&arena, QUERY_HOSTS, NULL, "evaluatedSince=2026-01-01", 25, &q, &errors),
+	    STATUS_BAD_REQUEST);
+	ck_status(
+	    query_parse(&arena, QUERY_HOSTS, NULL, "cursor=x&limit=7", 16, &q, &errors), STATUS_OK);
+	ck_assert_int_eq(q.kind, KIND_HOSTS);
+	ck_status(query_parse(&arena, QUERY_POLICIES, NULL, "cursor=x&evaluatedSince=2026-01-01",
+		      34, &q, &errors),
+	    STATUS_BAD_REQUEST);
+}
+END_TEST
+
 START_TEST(digests_differ_with_the_text)
 {
 	uint8_t a[SHA256_BYTES], b[SHA256_BYTES];
@@ -946,7 +1028,12 @@ static const char *const bad_canons[] = {"", "q", "q1", "q1;", "q2;policy=1", "q
     "q1;policy=1;scannedSince=1;scannedFrom=1;scannedTo=1", "q1;policy=1;limit=100",
     "q1;policy=1;limit=7", "q1;policy=1;cursor=x", "q1;policy=1;fields=id",
     "q1;policy=1;format=json", "q1;policy=1;by=status", "q1;policy=1;nosuch=1", "q1;policy=%31",
-    "q1;policy= 1", "q1;policy=1\n", "q1;policy=1 ", "\xff\xfe", "q1;policy=9223372036854775808"};
+    "q1;policy= 1", "q1;policy=1\n", "q1;policy=1 ", "\xff\xfe", "q1;policy=9223372036854775808",
+    "p", "p1;", "p2", "P1", "p1;policy=1", "p1;evaluatedSince=", "p1;evaluatedSince=2026-01-01",
+    "p1;evaluatedSince=1;evaluatedSince=1", "p1;evaluatedSince=1;status=Failed", "p1;limit=7",
+    "p1;status=Passed", "p1q1;policy=1", "p1h1;policy=1", "h1", "h1;", "h2;policy=1",
+    "h1;policy=1,2", "h1;policy=0", "h1;policy=1;host=1", "h1;policy=1;evaluatedSince=1",
+    "h1;host=1", "h1;policy=1;policy=1", "h1;policy=1;limit=7"};
 
 START_TEST(reads_no_canonical_text_that_it_would_not_write)
 {
@@ -964,7 +1051,7 @@ START_TEST(reads_mutated_canonical_text_exactly_or_not_at_all)
 	static const char whole[] = "q1;policy=2,3;host=3,12;subscription=4;assets=all;cloud=true"
 				    ";status=Passed,Failed;criticality=0,5;evaluatedSince=10"
 				    ";scannedFrom=0;scannedTo=86399";
-	static const char alphabet[] = "0123456789,;=-qpP\n\xff";
+	static const char alphabet[] = "0123456789,;=-qphP\n\xff";
 	uint64_t seed = unit_seed(7);
 	struct unit_random random = {seed};
 	for (int round = 0; round < 20000; round++) {
@@ -1385,6 +1472,9 @@ main(void)
 	tcase_add_test(canonical, tells_apart_what_concatenates_alike);
 	tcase_add_test(canonical, canon_is_the_same_for_every_order_repetition_and_spelling);
 	tcase_add_test(canonical, canon_is_equal_for_equal_queries_only_and_reads_back);
+	tcase_add_test(canonical, every_kind_has_texts_of_its_own);
+	tcase_add_test(canonical, texts_of_the_other_kinds_read_back);
+	tcase_add_test(canonical, the_other_kinds_take_no_parameters_of_postures);
 	tcase_add_test(canonical, digests_differ_with_the_text);
 	tcase_add_test(canonical, reads_no_canonical_text_that_it_would_not_write);
 	tcase_add_test(canonical, reads_mutated_canonical_text_exactly_or_not_at_all);
