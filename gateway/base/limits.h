@@ -22,6 +22,7 @@
 #define LIMIT_UPSTREAM_HEADER_BYTES (256 * KIB)
 #define LIMIT_UPSTREAM_BODY_BYTES (64 * GIB)           /* one call, inflated: 5,000 hosts were seen to give 4 GB */
 #define LIMIT_RECORD_BYTES (8 * MIB)                   /* one record; samples are 1-4 KB, evidence can be large */
+#define LIMIT_POLICY_LIST_BYTES (32 * MIB)             /* the policy list as one text; 9,000 policies are some 3 MB */
 #define LIMIT_RECORD_MEMBERS 256                       /* top-level members of a record; 5.0 has 43 */
 #define LIMIT_JSON_DEPTH 64                            /* nesting inside the answer; samples reach 5 */
 #define LIMIT_INFLATE_RATIO 200                        /* after the first MiB; deflate's own ceiling is 1030, posture text is 6-20 */

@@ -24,9 +24,7 @@ submit_locked(struct call *c, int64_t not_before_ms)
 	c->entry.deadline_ms = f->deadline_ms;
 	c->entry.class = f->class;
 	c->entry.consumer = flight_consumer(f->flight);
-	c->entry.api = c->kind == CALL_PULL      ? API_POSTURE_INFO
-		       : c->kind == CALL_RESOLVE ? API_HOSTIDS
-						 : API_POLICY_LIST;
+	c->entry.api = call_kinds[c->kind].api;
 	c->queued = true;
 	budget_submit(f->owner->o.budget, &c->entry);
 }
@@ -185,7 +183,7 @@ call_progress_locked(const struct call *c)
 {
 	struct fetch *f = c->fetch;
 	lock_assert_held(&f->owner->lock);
-	if (c->kind != CALL_PULL)
+	if (!call_kinds[c->kind].stores)
 		return;
 	f->progress.calls_done++;
 	f->progress.bytes += c->info.body_bytes;
@@ -199,7 +197,7 @@ static void
 call_failed_locked(struct call *c, enum status st, int64_t wait_ms)
 {
 	/* the versions of the policy list are not those of the dialect */
-	if (st == STATUS_UPSTREAM_RETIRED && c->kind != CALL_POLICY_LIST)
+	if (st == STATUS_UPSTREAM_RETIRED && c->entry.api != API_POLICY_LIST)
 		c->fetch->version_gone = true;
 	fail_locked(c->fetch, st == STATUS_UPSTREAM_TOKEN ? STATUS_UPSTREAM_AUTH : st, wait_ms);
 }

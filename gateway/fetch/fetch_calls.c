@@ -7,6 +7,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/fetch_state.h"
+#include "gateway/fetch/listing.h"
 #include "gateway/fetch/plan.h"
 
 static void
@@ -85,20 +86,55 @@ call_resolve(struct call *c, struct transport *t, const char *token, struct tran
 	return st;
 }
 
-/* By posture no resolution tells the subscription; the policy list does. */
+/* The text of a policy list. */
 static enum status
-call_policy_list(
-    struct call *c, struct transport *t, const char *token, struct transport_head *head)
+pull_policy_list(struct call *c, struct transport *t, const char *token,
+    struct transport_head *head, struct buf *text)
 {
 	struct fetch *f = c->fetch;
-	struct buf text;
-	buf_init(&text, 32 * MIB);
-	struct transport_request req = {
-	    .method = "GET", .path = f->dialect->policy_list_path, .token = token};
-	enum status st = pull_text(t, &req, &f->cancelled, on_head, c, &text, head);
+	struct buf path;
+	buf_init(&path, 4 * KIB);
+	plan_policies_path(f->dialect, &f->query, &path);
+	struct transport_request req = {.method = "GET", .path = buf_str(&path), .token = token};
+	enum status st = path.err;
 	if (st == STATUS_OK)
-		st = plan_read_subscription(text.data, text.len, &f->subscription);
+		st = pull_text(t, &req, &f->cancelled, on_head, c, text, head);
+	buf_fini(&path);
+	return st;
+}
+
+/* By posture no resolution tells the subscription; the policy list does. */
+static enum status
+call_subscription(
+    struct call *c, struct transport *t, const char *token, struct transport_head *head)
+{
+	struct listing list;
+	struct buf text;
+	buf_init(&text, LIMIT_POLICY_LIST_BYTES);
+	enum status st = pull_policy_list(c, t, token, head, &text);
+	if (st == STATUS_OK)
+		st = head->http == 200 ? listing_open(text.data, text.len, &list)
+				       : STATUS_UPSTREAM_MALFORMED;
+	if (st == STATUS_OK && list.subscription == 0)
+		st = STATUS_UPSTREAM_MALFORMED;
+	if (st == STATUS_OK)
+		c->fetch->subscription = list.subscription;
 	buf_fini(&text);
+	return st;
+}
+
+/* The end of an attempt's part: whole on the disk, or gone. */
+static enum status
+end_part(struct call *c, struct cache_part *part, enum status st)
+{
+	if (st == STATUS_OK)
+		st = cache_part_commit(part);
+	if (st == STATUS_OK) {
+		c->info = cache_part_info(part);
+		cache_part_close(part);
+	} else {
+		cache_part_drop(part);
+	}
 	return st;
 }
 
@@ -191,29 +227,163 @@ call_pull(struct call *c, struct transport *t, const char *token, struct transpo
 		    pull_store_idle, head);
 		if (st == STATUS_OK)
 			st = check_gap(c);
-		if (st == STATUS_OK)
-			st = cache_part_commit(part);
 		pull_store_fini(&store);
 	}
-	if (st == STATUS_OK) {
-		c->info = cache_part_info(part);
-		cache_part_close(part);
-	} else {
-		cache_part_drop(part);
-	}
+	st = end_part(c, part, st);
 	buf_fini(&path);
 	buf_fini(&body);
 	return st;
 }
 
+/* --- lists as records */
+
+struct policies_in {
+	const struct listing *list;
+	struct pull_got *got;
+	struct cache_part *part;
+	struct buf body;
+	size_t count;
+};
+
+static enum status
+on_policy(void *ctx, const struct split_record *rec)
+{
+	struct policies_in *in = ctx;
+	struct row row;
+	buf_reset(&in->body);
+	enum status st = listing_policy(rec, in->list->subscription, &in->body, &row);
+	if (st == STATUS_OK)
+		st = id_set_add(&in->got->policies, row.policy);
+	if (st == STATUS_OK)
+		st = cache_part_add(in->part, &row, in->body.data, in->body.len, NULL, 0);
+	in->count++;
+	return st;
+}
+
+/* One policy twice: which one holds? */
+static enum status
+store_policies(const struct listing *list, struct pull_got *got, struct cache_part *part)
+{
+	struct policies_in in = {.list = list, .got = got, .part = part};
+	buf_init(&in.body, LIMIT_RECORD_BYTES + 4 * KIB);
+	enum status st = listing_each(list, on_policy, &in);
+	id_set_settle(&got->policies);
+	if (st == STATUS_OK && got->policies.count != in.count)
+		st = STATUS_UPSTREAM_BAD_DATA;
+	buf_fini(&in.body);
+	return st;
+}
+
+static enum status
+call_policies(struct call *c, struct transport *t, const char *token, struct transport_head *head)
+{
+	struct fetch *f = c->fetch;
+	struct pull_got *got = &f->got[c->index];
+	struct cache_part *part = NULL;
+	struct listing list = {0}; /* what a 204 says: no policies */
+	struct buf text;
+	buf_init(&text, LIMIT_POLICY_LIST_BYTES);
+	pull_got_fini(got);
+	enum status st = pull_policy_list(c, t, token, head, &text);
+	if (st == STATUS_OK && head->http == 200)
+		st = listing_open(text.data, text.len, &list);
+	if (st == STATUS_OK)
+		st = cache_part_open(f->stage, c->index, c->attempt, &part);
+	if (st == STATUS_OK)
+		st = store_policies(&list, got, part);
+	st = end_part(c, part, st);
+	buf_fini(&text);
+	return st;
+}
+
+struct hosts_in {
+	uint64_t policy;
+	struct plan_resolved got;
+	bool answered;
+};
+
+static enum status
+on_hosts(void *ctx, const struct split_record *rec)
+{
+	struct hosts_in *in = ctx;
+	struct plan_resolved got;
+	enum status st = plan_read_resolved(rec, &got);
+	if (st != STATUS_OK)
+		return st;
+	if (got.policy != in->policy || in->answered) {
+		free(got.hosts);
+		return STATUS_UPSTREAM_BAD_DATA; /* nobody asked for it, or it was told before */
+	}
+	got.host_count = ids_sort(got.hosts, got.host_count);
+	in->got = got;
+	in->answered = true;
+	return STATUS_OK;
+}
+
+static enum status
+store_hosts(const struct hosts_in *in, struct pull_got *got, struct cache_part *part)
+{
+	struct buf body;
+	enum status st = STATUS_OK;
+	buf_init(&body, 4 * KIB);
+	for (size_t i = 0; i < in->got.host_count && st == STATUS_OK; i++) {
+		struct row row;
+		buf_reset(&body);
+		st = listing_host(in->policy, in->got.subscription, in->got.hosts[i], &body, &row);
+		if (st == STATUS_OK)
+			st = id_set_add(&got->hosts, row.host);
+		if (st == STATUS_OK)
+			st = cache_part_add(part, &row, body.data, body.len, NULL, 0);
+	}
+	buf_fini(&body);
+	return st;
+}
+
+/* As in a resolution: a policy that is not answered, or with an error, makes the result incomplete.
+ */
+static enum status
+call_hosts(struct call *c, struct transport *t, const char *token, struct transport_head *head)
+{
+	struct fetch *f = c->fetch;
+	struct hosts_in in = {.policy = c->ids[0]};
+	struct cache_part *part = NULL;
+	struct buf path;
+	buf_init(&path, 4 * KIB);
+	plan_resolve_path(f->dialect, c->ids, c->id_count, &path);
+	struct transport_request req = {.method = "GET", .path = buf_str(&path), .token = token};
+	pull_got_fini(&f->got[c->index]);
+	enum status st = path.err;
+	if (st == STATUS_OK)
+		st = pull_array(t, &req, &f->cancelled, on_head, c, on_hosts, &in, NULL, head);
+	if (st == STATUS_OK)
+		st = cache_part_open(f->stage, c->index, c->attempt, &part);
+	if (st == STATUS_OK)
+		st = store_hosts(&in, &f->got[c->index], part);
+	st = end_part(c, part, st);
+	if (st == STATUS_OK) {
+		f->hosts = in.got.hosts;
+		f->host_count = in.got.host_count;
+		if (in.answered && !in.got.error)
+			memory_hosts_good(f->owner->o.memory, in.policy);
+		else
+			fetch_host_error(f, in.policy);
+	} else {
+		free(in.got.hosts);
+	}
+	buf_fini(&path);
+	return st;
+}
+
+const struct call_kind_info call_kinds[] = {
+    [CALL_SUBSCRIPTION] = {API_POLICY_LIST, false, call_subscription},
+    [CALL_RESOLVE] = {API_HOSTIDS, false, call_resolve},
+    [CALL_PULL] = {API_POSTURE_INFO, true, call_pull},
+    [CALL_POLICIES] = {API_POLICY_LIST, true, call_policies},
+    [CALL_HOSTS] = {API_HOSTIDS, true, call_hosts},
+};
+
 enum status
 fetch_call_make(struct call *c, struct transport *t, const char *token, struct transport_head *head)
 {
-	static enum status (*const kinds[])(
-	    struct call *, struct transport *, const char *, struct transport_head *) = {
-	    [CALL_POLICY_LIST] = call_policy_list,
-	    [CALL_RESOLVE] = call_resolve,
-	    [CALL_PULL] = call_pull,
-	};
-	return kinds[c->kind](c, t, token, head);
+	return call_kinds[c->kind].make(c, t, token, head);
 }

@@ -25,21 +25,27 @@ struct fetcher {
 	atomic_bool stopping;
 };
 
-enum call_kind { CALL_POLICY_LIST, CALL_RESOLVE, CALL_PULL };
+enum call_kind {
+	CALL_SUBSCRIPTION, /* the policy list, for the subscription alone */
+	CALL_RESOLVE,      /* the hosts of policies, to pull postures of */
+	CALL_PULL,         /* postures */
+	CALL_POLICIES,     /* the policy list, as records */
+	CALL_HOSTS,        /* the hosts of one policy, as records */
+};
 
 /* One upstream call of a fetch, in all its attempts. */
 struct call {
 	struct budget_entry entry; /* first: the budget gives it back */
 	struct fetch *fetch;
 	enum call_kind kind;
-	/* what it asks for: CALL_RESOLVE uses the IDs (policies), CALL_PULL either */
+	/* what it asks for: of policies (CALL_RESOLVE, CALL_HOSTS) the IDs, CALL_PULL either */
 	uint64_t policy, subscription;
 	const uint64_t *ids;
 	size_t id_count;
 	const struct id_range *ranges;
 	size_t range_count;
 	/* how it goes */
-	uint32_t index;   /* among the pulls */
+	uint32_t index;   /* among those that store records */
 	uint32_t attempt; /* grows with every try */
 	unsigned faults;  /* tries that ended in a passing fault */
 	int http;         /* status of the last try; 0: no answer */
@@ -53,6 +59,15 @@ struct call {
 	uint64_t records; /* committed by the current attempt */
 	struct cache_part_info info;
 };
+
+/* What the kinds of calls differ in towards the rest. */
+struct call_kind_info {
+	enum upstream_api api;
+	bool stores; /* its records are the result's, and it counts in the progress */
+	enum status (*make)(
+	    struct call *c, struct transport *t, const char *token, struct transport_head *head);
+};
+extern const struct call_kind_info call_kinds[]; /* fetch_calls.c */
 
 /* The hosts of one policy, as resolved. */
 struct resolved {
@@ -97,7 +112,7 @@ struct fetch {
 	size_t call_count;
 	struct pull_got *got;
 	struct cache_stage *stage;
-	uint64_t *hosts; /* all that were asked for, ascending */
+	uint64_t *hosts; /* all that were asked for, or are the answer; ascending */
 	size_t host_count;
 	uint64_t *host_errors;
 	size_t host_error_count;
@@ -110,6 +125,10 @@ struct fetch {
  *   as transport_call() and what reads the answer */
 enum status fetch_call_make(
     struct call *c, struct transport *t, const char *token, struct transport_head *head) NODISCARD;
+
+/* fetch_steps.c: the hosts of the policy could not be told; remembered, and part of the result.
+ * f->host_errors has room for it. */
+void fetch_host_error(struct fetch *f, uint64_t policy);
 
 /* fetch_steps.c: one function a line of steps.h. */
 #define FETCH_STEP(name, calls, what) enum status fetch_step_##name(struct fetch *f);

@@ -24,14 +24,16 @@ on_committed(void *ctx, uint32_t call, uint32_t attempt, uint64_t records)
 }
 
 static enum status
-make_calls(struct fetch *f, size_t count)
+make_calls(struct fetch *f, size_t count, enum call_kind kind)
 {
 	if (count > LIMIT_CALLS)
 		return STATUS_UPSTREAM_TOO_LARGE;
 	f->calls = arena_array(&f->arena, count, sizeof *f->calls);
 	f->call_count = f->calls != NULL ? count : 0;
-	for (size_t i = 0; i < f->call_count; i++)
+	for (size_t i = 0; i < f->call_count; i++) {
 		f->calls[i].fetch = f;
+		f->calls[i].kind = kind;
+	}
 	return f->calls != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
@@ -57,24 +59,22 @@ fetch_step_resolve(struct fetch *f)
 {
 	const struct query *q = &f->query;
 	flight_progress(f->flight, FLIGHT_RESOLVING, &f->progress);
+	if (q->kind != KIND_POSTURES)
+		return STATUS_OK; /* what is asked for says it all */
 	f->subscription = q->subscription != 0 ? q->subscription : f->owner->o.subscription;
 	if (q->postures.count > 0) {
 		if (f->subscription != 0)
 			return STATUS_OK;
-		enum status st = make_calls(f, 1);
-		if (st == STATUS_OK)
-			f->calls[0].kind = CALL_POLICY_LIST;
-		return st;
+		return make_calls(f, 1, CALL_SUBSCRIPTION);
 	}
 	struct id_list ask = {NULL, 0};
 	enum status st = policies_to_ask(f, &ask);
 	size_t chunk = plan_resolve_chunk(f->dialect);
 	if (st == STATUS_OK)
-		st = make_calls(f, (ask.count + chunk - 1) / chunk);
+		st = make_calls(f, (ask.count + chunk - 1) / chunk, CALL_RESOLVE);
 	for (size_t i = 0; i < f->call_count; i++) {
 		struct call *c = &f->calls[i];
 		size_t from = i * chunk, left = ask.count - from;
-		c->kind = CALL_RESOLVE;
 		c->ids = ask.ids + from;
 		c->id_count = left < chunk ? left : chunk;
 	}
@@ -94,8 +94,8 @@ keep_wanted(const struct id_list *wanted, struct resolved *r)
 	r->host_count = kept;
 }
 
-static void
-note_host_error(struct fetch *f, uint64_t policy)
+void
+fetch_host_error(struct fetch *f, uint64_t policy)
 {
 	int64_t again_ms = memory_hosts_failed(f->owner->o.memory, policy, clock_mono_ms());
 	if (f->host_error_count == 0 || again_ms < f->hosts_again_ms)
@@ -127,7 +127,7 @@ check_resolved(struct fetch *f)
 	for (size_t i = 0; i < policies->count && st == STATUS_OK; i++) {
 		uint64_t policy = policies->ids[i];
 		if (ids_find(answered.ids, answered.count, policy) == answered.count)
-			note_host_error(f, policy);
+			fetch_host_error(f, policy);
 		else
 			memory_hosts_good(f->owner->o.memory, policy);
 	}
@@ -172,7 +172,7 @@ plan_by_host(struct fetch *f)
 	size_t per_call = hosts_per_call(f), calls = 0;
 	for (size_t i = 0; i < f->resolved_count; i++)
 		calls += (f->resolved[i].host_count + per_call - 1) / per_call;
-	enum status st = make_calls(f, calls);
+	enum status st = make_calls(f, calls, CALL_PULL);
 	if (st != STATUS_OK)
 		return st;
 	size_t at = 0;
@@ -198,7 +198,7 @@ plan_by_posture(struct fetch *f)
 {
 	const struct id_ranges *p = &f->query.postures;
 	size_t fits = (LIMIT_UPSTREAM_REQUEST_BYTES - 128) / 40; /* "…19 digits…-…19 digits…," */
-	enum status st = make_calls(f, (p->count + fits - 1) / fits);
+	enum status st = make_calls(f, (p->count + fits - 1) / fits, CALL_PULL);
 	for (size_t i = 0; i < f->call_count; i++) {
 		size_t from = i * fits, left = p->count - from;
 		f->calls[i].subscription = f->subscription;
@@ -215,27 +215,59 @@ compare_resolved(const void *a, const void *b)
 	return x->policy < y->policy ? -1 : x->policy > y->policy;
 }
 
+static enum status
+plan_postures(struct fetch *f)
+{
+	if (f->query.postures.count > 0)
+		return plan_by_posture(f);
+	enum status st = check_resolved(f);
+	if (st == STATUS_OK && f->resolved_count > 0)
+		qsort(f->resolved, f->resolved_count, sizeof *f->resolved, compare_resolved);
+	for (size_t i = 0; i < f->resolved_count; i++)
+		keep_wanted(&f->query.hosts, &f->resolved[i]);
+	if (st == STATUS_OK)
+		st = collect_hosts(f);
+	return st == STATUS_OK ? plan_by_host(f) : st;
+}
+
+static enum status
+plan_policies(struct fetch *f)
+{
+	return make_calls(f, 1, CALL_POLICIES);
+}
+
+static enum status
+plan_hosts(struct fetch *f)
+{
+	struct id_list ask;
+	f->host_errors = arena_array(&f->arena, 1, sizeof *f->host_errors);
+	enum status st = f->host_errors != NULL ? policies_to_ask(f, &ask) : STATUS_NO_MEMORY;
+	if (st != STATUS_OK)
+		return st;
+	if (ask.count == 0) {
+		fetch_host_error(f, f->query.policies.ids[0]);
+		return STATUS_OK;
+	}
+	st = make_calls(f, 1, CALL_HOSTS);
+	if (st == STATUS_OK) {
+		f->calls[0].ids = ask.ids;
+		f->calls[0].id_count = 1;
+	}
+	return st;
+}
+
 enum status
 fetch_step_plan(struct fetch *f)
 {
-	enum status st;
+	static enum status (*const kinds[])(struct fetch * f) = {
+	    [KIND_POSTURES] = plan_postures,
+	    [KIND_POLICIES] = plan_policies,
+	    [KIND_HOSTS] = plan_hosts,
+	};
 	/* calls of the step before are over: their memory is the arena's */
 	f->calls = NULL;
 	f->call_count = 0;
-	if (f->query.postures.count > 0) {
-		st = plan_by_posture(f);
-	} else {
-		st = check_resolved(f);
-		if (st == STATUS_OK && f->resolved_count > 0)
-			qsort(
-			    f->resolved, f->resolved_count, sizeof *f->resolved, compare_resolved);
-		for (size_t i = 0; i < f->resolved_count; i++)
-			keep_wanted(&f->query.hosts, &f->resolved[i]);
-		if (st == STATUS_OK)
-			st = collect_hosts(f);
-		if (st == STATUS_OK)
-			st = plan_by_host(f);
-	}
+	enum status st = kinds[f->query.kind](f);
 	size_t count = f->call_count;
 	f->call_count = 0; /* they are planned, and made by the next step */
 	if (st != STATUS_OK)
@@ -243,10 +275,8 @@ fetch_step_plan(struct fetch *f)
 	f->got = arena_array(&f->arena, count, sizeof *f->got);
 	if (f->got == NULL)
 		return STATUS_NO_MEMORY;
-	for (size_t i = 0; i < count; i++) {
-		f->calls[i].kind = CALL_PULL;
+	for (size_t i = 0; i < count; i++)
 		f->calls[i].index = (uint32_t)i;
-	}
 	f->progress.calls_planned = count;
 	return STATUS_OK;
 }
@@ -288,10 +318,12 @@ fetch_step_seal(struct fetch *f)
 		parts[i] = f->calls[i].info;
 	f->seal = (struct seal){
 	    .digest = flight_digest(f->flight),
-	    .version = f->dialect->version,
+	    .version = f->query.kind == KIND_POLICIES ? f->dialect->policy_list_version
+						      : f->dialect->version,
 	    .fetched_at_ms = f->fetched_at_ms,
 	    .freshness = o->freshness,
 	    .freshness_ctx = o->freshness_ctx,
+	    .overall = f->query.kind == KIND_POLICIES,
 	    .calls = f->calls_made,
 	    .unfiltered = plan_is_unfiltered(&f->query),
 	    .gap_is_incomplete = o->gaps == FETCH_GAPS_STRICT,

@@ -4,6 +4,7 @@ libfetch_a_SOURCES = \
 	gateway/fetch/fetch.c gateway/fetch/fetch.h gateway/fetch/steps.h \
 	gateway/fetch/fetch_calls.c gateway/fetch/fetch_state.h gateway/fetch/fetch_steps.c \
 	gateway/fetch/flight.c gateway/fetch/flight.h \
+	gateway/fetch/listing.c gateway/fetch/listing.h \
 	gateway/fetch/memory.c gateway/fetch/memory.h \
 	gateway/fetch/members.c gateway/fetch/members.h \
 	gateway/fetch/normalise.c gateway/fetch/normalise.h gateway/fetch/normalise_table.h \
@@ -12,4 +13,4 @@ libfetch_a_SOURCES = \
 	gateway/fetch/pull.c gateway/fetch/pull.h \
 	gateway/fetch/seal.c gateway/fetch/seal.h \
 	gateway/fetch/split.c gateway/fetch/split.h
-libfetch_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+libfetch_a_CFLAGS = $(AM_CFLAGS)

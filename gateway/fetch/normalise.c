@@ -765,8 +765,8 @@ is_nothing(const struct split_member *m)
 	return m == NULL || is_null(m->value, m->value_len);
 }
 
-static uint32_t
-row_date(const struct split_member *m)
+uint32_t
+normal_date(const struct split_member *m)
 {
 	const char *text;
 	size_t len;
@@ -830,7 +830,7 @@ fill_row(const struct split_record *rec, const struct match *match, struct row *
 		memcpy(base + ids[i].to, &value, sizeof value);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(dates); i++) {
-		uint32_t value = row_date(came(rec, match, dates[i].from));
+		uint32_t value = normal_date(came(rec, match, dates[i].from));
 		misfit = misfit || value == ROW_DATE_UNREADABLE;
 		memcpy(base + dates[i].to, &value, sizeof value);
 	}

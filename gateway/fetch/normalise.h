@@ -47,6 +47,10 @@ enum status normalise(const struct split_record *rec, struct buf *body, struct b
 enum status normalise_inverse(const char *body, size_t body_len, const uint8_t *memo,
     size_t memo_len, struct buf *out) NODISCARD;
 
+/* What a row tells of a date: seconds since 1970, ROW_DATE_NONE or ROW_DATE_UNREADABLE. NULL: absent.
+ */
+uint32_t normal_date(const struct split_member *m);
+
 /* Appends the posture cut down to what a view shows: only members whose bit (1 << number) is set
  * in `keep` (unknown members: only if keep_unknown), those in `hide` as null. STATUS_CORRUPT if
  * the body is no normalised text; the others as above. */

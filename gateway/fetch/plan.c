@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +124,17 @@ plan_posture_path(const struct dialect *d, const struct query *q, struct buf *pa
 	add_date(path, "lastScanDateFrom", q->scanned_from);
 	add_date(path, "lastScanDateTo", q->scanned_to);
 	add_date(path, "statusChangedSince", q->changed_since);
+}
+
+void
+plan_policies_path(const struct dialect *d, const struct query *q, struct buf *path)
+{
+	char text[CLOCK_TEXT_BYTES];
+	buf_str_add(path, d->policy_list_path);
+	if (q->evaluated_since == DATE_NONE)
+		return;
+	clock_text(q->evaluated_since, text);
+	buf_printf(path, "?lastEvaluationDate=%s", text);
 }
 
 void
@@ -267,20 +277,4 @@ plan_read_resolved(const struct split_record *rec, struct plan_resolved *ret)
 	}
 	*ret = r;
 	return STATUS_OK;
-}
-
-enum status
-plan_read_subscription(const char *text, size_t len, uint64_t *ret)
-{
-	json_t *root = json_loadb(text != NULL ? text : "", len, JSON_REJECT_DUPLICATES, NULL);
-	json_t *id = json_object_get(root, "subscriptionId");
-	bool good = false;
-	if (json_is_string(id)) {
-		good = plan_read_id(json_string_value(id), json_string_length(id), ret);
-	} else if (json_is_integer(id) && json_integer_value(id) > 0) {
-		*ret = (uint64_t)json_integer_value(id);
-		good = true;
-	}
-	json_decref(root);
-	return good ? STATUS_OK : STATUS_UPSTREAM_MALFORMED;
 }

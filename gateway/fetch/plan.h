@@ -22,6 +22,8 @@ bool plan_is_unfiltered(const struct query *q);
 /* "/pcrs/5.0/posture/hostids?policyId=1,2" for these policies. */
 void plan_resolve_path(
     const struct dialect *d, const uint64_t *policies, size_t count, struct buf *path);
+/* "/pcrs/2.0/posture/policy/list", with the date where the query has one. */
+void plan_policies_path(const struct dialect *d, const struct query *q, struct buf *path);
 /* Most policies in one hostids call: the version's own limit, and a URL of some 4 KB. */
 size_t plan_resolve_chunk(const struct dialect *d);
 
@@ -48,9 +50,6 @@ struct plan_resolved {
 /* STATUS_OK, STATUS_UPSTREAM_MALFORMED (no such element), STATUS_NO_MEMORY. IDs are taken quoted
  * or not. */
 enum status plan_read_resolved(const struct split_record *rec, struct plan_resolved *ret) NODISCARD;
-
-/* The subscriptionId of a policy list (an object). STATUS_OK, STATUS_UPSTREAM_MALFORMED. */
-enum status plan_read_subscription(const char *text, size_t len, uint64_t *ret) NODISCARD;
 
 /* An ID (1..2^63-1) in a JSON value, quoted or not. */
 bool plan_read_id(const char *value, size_t len, uint64_t *ret);

@@ -41,16 +41,16 @@ stream_body(void *ctx, const void *bytes, size_t len)
 	return STATUS_OK;
 }
 
-/* The transfer was whole: was what it carried? */
+/* The transfer was whole: was what it carried? `split` may be NULL. */
 static enum status
-stream_finish(struct stream *s, int http)
+stream_finish(struct inflater *inflater, struct split *split, int http)
 {
 	if (http == 204)
 		return STATUS_OK;
 	if (http != 200)
 		return STATUS_UPSTREAM_MALFORMED;
-	enum status st = inflater_finish(s->inflater);
-	return st == STATUS_OK ? split_finish(s->split) : st;
+	enum status st = inflater_finish(inflater);
+	return st == STATUS_OK && split != NULL ? split_finish(split) : st;
 }
 
 enum status
@@ -75,7 +75,7 @@ pull_array(struct transport *t, const struct transport_request *req, const atomi
 		};
 		st = transport_call(t, req, &sink, cancelled, ret_head);
 		if (st == STATUS_OK)
-			st = stream_finish(&s, ret_head->http);
+			st = stream_finish(s.inflater, s.split, ret_head->http);
 	}
 	inflater_free(s.inflater);
 	split_free(s.split);
@@ -124,7 +124,7 @@ pull_text(struct transport *t, const struct transport_request *req, const atomic
 	};
 	enum status st = transport_call(t, req, &sink, cancelled, ret_head);
 	if (st == STATUS_OK)
-		st = inflater_finish(s.inflater);
+		st = stream_finish(s.inflater, NULL, ret_head->http);
 	inflater_free(s.inflater);
 	return st;
 }

@@ -23,7 +23,7 @@ enum status pull_array(struct transport *t, const struct transport_request *req,
     struct transport_head *ret_head) NODISCARD;
 
 /* The whole inflated body of a small answer, appended to text up to the buffer's maximum
- * (STATUS_UPSTREAM_TOO_LARGE beyond it). */
+ * (STATUS_UPSTREAM_TOO_LARGE beyond it); nothing for a 204. */
 enum status pull_text(struct transport *t, const struct transport_request *req,
     const atomic_bool *cancelled, void (*head)(void *ctx, const struct transport_head *head),
     void *head_ctx, struct buf *text, struct transport_head *ret_head) NODISCARD;

@@ -26,10 +26,11 @@ struct seal {
 	uint32_t calls;        /* made, repeats included */
 	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
 	void *freshness_ctx;
-	bool unfiltered;        /* batch gaps mean something only without filters */
+	bool overall;    /* fresh for as long as it is overall, whatever policies are in it */
+	bool unfiltered; /* batch gaps mean something only without filters */
 	bool gap_is_incomplete; /* a batch that is missing makes the result incomplete */
-	int64_t
-	    hosts_again_ms; /* from fetched_at: when the policies of host_errors are asked again */
+	/* from fetched_at: when the first of the policies of host_errors is asked again */
+	int64_t hosts_again_ms;
 	const uint64_t *policies; /* asked, ascending */
 	size_t policy_count;
 	const uint64_t *hosts; /* asked, ascending */

@@ -18,7 +18,8 @@ upstream_api_name(enum upstream_api api)
 	{                                                                                          \
 		.version = v, .posture_path = "/pcrs/" v "/posture/postureInfo",                   \
 		.hostids_path = "/pcrs/" v "/posture/hostids",                                     \
-		.policy_list_path = "/pcrs/" list "/posture/policy/list", .can = abilities,        \
+		.policy_list_path = "/pcrs/" list "/posture/policy/list",                          \
+		.policy_list_version = list, .can = abilities,                                     \
 		.policies_per_resolve = most,                                                      \
 	}
 

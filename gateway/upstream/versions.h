@@ -39,8 +39,9 @@ struct dialect {
 	const char *posture_path; /* "/pcrs/5.0/posture/postureInfo" */
 	const char *hostids_path;
 	const char *policy_list_path;
-	unsigned can;                  /* enum dialect_can */
-	unsigned policies_per_resolve; /* most policies in one hostids call; 0: no limit stated */
+	const char *policy_list_version; /* it counts for itself: "2.0" */
+	unsigned can;                    /* enum dialect_can */
+	unsigned policies_per_resolve;   /* most policies in one hostids call; 0: no limit stated */
 };
 
 enum version_life { VERSION_ACTIVE, VERSION_ENDING, VERSION_ENDED };

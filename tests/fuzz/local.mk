@@ -1,7 +1,8 @@
 # Fuzz targets: with libFuzzer (./configure CC=clang --enable-fuzzers --enable-asan --enable-ubsan;
 # then e.g. tests/fuzz/fuzz_split -max_total_time=60 DIR tests/fuzz/split.in), else with replay.c,
 # which runs the corpus at every `make check`.
-FUZZ_TARGETS = tests/fuzz/fuzz_inflate tests/fuzz/fuzz_normalise tests/fuzz/fuzz_split
+FUZZ_TARGETS = tests/fuzz/fuzz_inflate tests/fuzz/fuzz_listing tests/fuzz/fuzz_normalise \
+	tests/fuzz/fuzz_split
 if FUZZERS
 noinst_PROGRAMS += $(FUZZ_TARGETS)
 FUZZ_MAIN =
@@ -17,6 +18,10 @@ tests_fuzz_fuzz_inflate_SOURCES = tests/fuzz/fuzz_inflate.c tests/fuzz/fuzz.h $(
 tests_fuzz_fuzz_inflate_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"inflate.in"'
 tests_fuzz_fuzz_inflate_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_inflate_LDADD = $(BASE_LIBS)
+tests_fuzz_fuzz_listing_SOURCES = tests/fuzz/fuzz_listing.c tests/fuzz/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_listing_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"listing.in"'
+tests_fuzz_fuzz_listing_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_listing_LDADD = libfetch.a $(BASE_LIBS)
 tests_fuzz_fuzz_normalise_SOURCES = tests/fuzz/fuzz_normalise.c tests/fuzz/fuzz.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_normalise_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"normalise.in"'
 tests_fuzz_fuzz_normalise_LDFLAGS = $(FUZZ_LINK)
@@ -26,4 +31,4 @@ tests_fuzz_fuzz_split_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"split.in"'
 tests_fuzz_fuzz_split_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_split_LDADD = libfetch.a $(BASE_LIBS)
 
-EXTRA_DIST += tests/fuzz/replay.c tests/fuzz/inflate.in tests/fuzz/normalise.in tests/fuzz/split.in
+EXTRA_DIST += tests/fuzz/replay.c tests/fuzz/inflate.in tests/fuzz/listing.in tests/fuzz/normalise.in tests/fuzz/split.in

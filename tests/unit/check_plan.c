@@ -181,21 +181,40 @@ START_TEST(a_host_that_is_no_id_spoils_the_answer)
 }
 END_TEST
 
-START_TEST(the_policy_list_tells_the_subscription)
+START_TEST(a_policy_list_is_asked_with_its_date)
 {
-	static const char number[] = "{\"subscriptionId\": 263191, \"policyList\":[]}";
-	static const char string[] = "{\"subscriptionId\":\"263191\"}";
-	static const char *const bad[] = {"", "[]", "{}", "{\"subscriptionId\":null}",
-	    "{\"subscriptionId\":0}", "{\"subscriptionId\":\"x\"}", "{\"subscriptionId\":1"};
-	uint64_t id = 0;
-	ck_status(plan_read_subscription(number, strlen(number), &id), STATUS_OK);
-	ck_assert_uint_eq(id, 263191);
-	id = 0;
-	ck_status(plan_read_subscription(string, strlen(string), &id), STATUS_OK);
-	ck_assert_uint_eq(id, 263191);
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		ck_status(
-		    plan_read_subscription(bad[i], strlen(bad[i]), &id), STATUS_UPSTREAM_MALFORMED);
+	struct query q = empty_query();
+	struct buf b;
+	buf_init(&b, 4096);
+	plan_policies_path(dialect(), &q, &b);
+	ck_assert_str_eq(buf_str(&b), "/pcrs/2.0/posture/policy/list");
+	buf_reset(&b);
+	q.evaluated_since = 86399;
+	plan_policies_path(dialect(), &q, &b);
+	ck_assert_str_eq(
+	    buf_str(&b), "/pcrs/2.0/posture/policy/list?lastEvaluationDate=1970-01-01T23:59:59Z");
+	buf_fini(&b);
+}
+END_TEST
+
+START_TEST(a_resolution_has_as_many_policies_as_its_version_takes)
+{
+	struct dialect ten = *dialect();
+	ten.policies_per_resolve = 10;
+	ck_assert_uint_eq(plan_resolve_chunk(&ten), 10);
+	/* where no limit is stated, a URL of 19-digit IDs stays short enough for any proxy */
+	size_t most = plan_resolve_chunk(dialect());
+	uint64_t ids[1024];
+	struct buf b;
+	buf_init(&b, 8192);
+	ck_assert_uint_gt(most, 10);
+	ck_assert_uint_le(most, ARRAY_LEN(ids));
+	for (size_t i = 0; i < most; i++)
+		ids[i] = INT64_MAX - i;
+	plan_resolve_path(dialect(), ids, most, &b);
+	ck_status(b.err, STATUS_OK);
+	ck_assert_uint_lt(b.len, 4200);
+	buf_fini(&b);
 }
 END_TEST
 
@@ -213,7 +232,8 @@ main(void)
 	tcase_add_test(t, no_hosts_is_an_answer_and_no_answer_is_not);
 	tcase_add_test(t, an_in_band_error_is_kept_beside_the_hosts);
 	tcase_add_loop_test(t, a_host_that_is_no_id_spoils_the_answer, 0, ARRAY_LEN(bad_hosts));
-	tcase_add_test(t, the_policy_list_tells_the_subscription);
+	tcase_add_test(t, a_policy_list_is_asked_with_its_date);
+	tcase_add_test(t, a_resolution_has_as_many_policies_as_its_version_takes);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
