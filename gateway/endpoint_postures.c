@@ -1,4 +1,4 @@
-/* Pages of postures, and one posture. */
+/* Pages of postures, and one posture; the writing of a page of anything. */
 #include "config.h"
 
 #include <inttypes.h>
@@ -74,8 +74,8 @@ answer_corrupt(struct request *r, enum status st)
 	return request_problem_later(r, st, 1000);
 }
 
-static enum step
-write_page(struct request *r, struct page *p)
+enum step
+endpoint_page(struct request *r, struct page *p)
 {
 	char etag[35];
 	enum status st = STATUS_OK;
@@ -109,7 +109,7 @@ write_page(struct request *r, struct page *p)
 		return answer_corrupt(r, st);
 	if (p->next[0] != '\0')
 		response_header(
-		    &r->response, "Link", "</v1/postures?cursor=%s>; rel=\"next\"", p->next);
+		    &r->response, "Link", "<%s?cursor=%s>; rel=\"next\"", p->path, p->next);
 	return STEP_respond;
 }
 
@@ -135,6 +135,7 @@ endpoint_postures(struct request *r)
 		},
 	    .cursor = r->cursor,
 	    .key = r->gateway->signing_key,
+	    .path = "/v1/postures",
 	};
-	return write_page(r, &page);
+	return endpoint_page(r, &page);
 }

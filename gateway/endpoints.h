@@ -18,6 +18,11 @@ endpoint_f endpoint_answer;
 endpoint_f endpoint_healthz, endpoint_readyz; /* endpoint_health.c */
 endpoint_f endpoint_fetch;                    /* endpoint_fetches.c */
 endpoint_f endpoint_postures;                 /* endpoint_postures.c */
+endpoint_f endpoint_policies, endpoint_hosts; /* endpoint_policies.c */
+
+/* The answer of any endpoint whose data are the records of r->result: validators and cache headers,
+ * 304, the page, its Link. Of p->cursor it fills in what begins a walk. */
+enum step endpoint_page(struct request *r, struct page *p);
 
 /* A fetch as a JSON object: also the body of a 202. */
 void endpoint_fetch_json(struct flight *flight, struct buf *b);

@@ -171,6 +171,26 @@ take_cursor(struct request *r)
 	return STEP_lookup;
 }
 
+/* The query string of an endpoint whose path says the rest. */
+static enum status
+parse_url(struct request *r, enum query_use use)
+{
+	return query_parse(&r->arena, use, normal_member_find, r->routed.query, r->routed.query_len,
+	    &r->query, &r->errors);
+}
+
+/* The policy of a path. */
+static enum status
+one_policy(struct request *r)
+{
+	uint64_t *id = arena_alloc(&r->arena, sizeof *id);
+	if (id == NULL)
+		return STATUS_NO_MEMORY;
+	*id = r->routed.id;
+	r->query.policies = (struct id_list){id, 1};
+	return STATUS_OK;
+}
+
 /* The posture of a path is a query like any other. */
 static enum status
 one_posture(struct request *r)
@@ -195,14 +215,23 @@ step_parse(struct request *r)
 		if (r->routed.id == 0)
 			return request_problem(
 			    r, STATUS_NOT_FOUND, "A posture's ID is a number from 1 to 2^63-1.");
-		st = query_parse(&r->arena, QUERY_POSTURE, normal_member_find, r->routed.query,
-		    r->routed.query_len, &r->query, &r->errors);
+		st = parse_url(r, QUERY_POSTURE);
 		if (st == STATUS_OK)
 			st = one_posture(r);
 		break;
+	case ROUTE_POLICIES:
+		st = parse_url(r, QUERY_POLICIES);
+		break;
+	case ROUTE_POLICY_HOSTS:
+		if (r->routed.id == 0)
+			return request_problem(
+			    r, STATUS_NOT_FOUND, "A policy's ID is a number from 1 to 2^63-1.");
+		st = parse_url(r, QUERY_HOSTS);
+		if (st == STATUS_OK)
+			st = one_policy(r);
+		break;
 	default:
-		st = query_parse(&r->arena, QUERY_POSTURES, normal_member_find, r->routed.query,
-		    r->routed.query_len, &r->query, &r->errors);
+		st = parse_url(r, QUERY_POSTURES);
 	}
 	if (st == STATUS_OK)
 		refuse_unserved(r);
@@ -211,11 +240,11 @@ step_parse(struct request *r)
 	if (st != STATUS_OK)
 		return request_problem(
 		    r, st, st == STATUS_TOO_LARGE ? "A body may have 4 MiB." : NULL);
-	if (r->query.cursor != NULL)
-		return take_cursor(r);
 	if (!access_covers(r->consumer, &r->query.policies))
 		return request_problem(r, STATUS_FORBIDDEN,
 		    "The grant of this key does not cover every policy asked for.");
+	if (r->query.cursor != NULL)
+		return take_cursor(r);
 	query_canon(&r->query, &r->canon);
 	if (r->canon.err != STATUS_OK)
 		return request_problem(r, r->canon.err, NULL);
@@ -232,6 +261,21 @@ is_gone(enum status st)
 	return st == STATUS_NOT_FOUND || st == STATUS_CORRUPT;
 }
 
+/* The query of the walk's result in place of what the URL says beside the cursor: its kind, and of
+ * the hosts of a policy that policy. False if that is another endpoint's. */
+static bool
+take_walk(struct request *r, const struct cache_manifest *m)
+{
+	struct query walked;
+	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) != 0 ||
+	    query_from_canon(&r->arena, m->text, m->text_len, &walked) != STATUS_OK ||
+	    walked.kind != r->query.kind ||
+	    (walked.kind == KIND_HOSTS && walked.policies.ids[0] != r->routed.id))
+		return false;
+	r->query = walked;
+	return true;
+}
+
 /* A walk goes on in the result it began on, whatever its age. */
 static enum step
 lookup_pinned(struct request *r)
@@ -244,9 +288,9 @@ lookup_pinned(struct request *r)
 		    "The result of this walk is gone. Begin anew with the query that you began "
 		    "with.");
 	const struct cache_manifest *m = cache_manifest(r->result);
-	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) != 0 ||
-	    query_from_canon(&r->arena, m->text, m->text_len, &r->query) != STATUS_OK)
-		return request_problem(r, STATUS_BAD_CURSOR, NULL);
+	if (!take_walk(r, m))
+		return request_problem(
+		    r, STATUS_BAD_CURSOR, "The cursor does not belong to this endpoint.");
 	/* grants may have changed since the walk began */
 	if (!access_covers(r->consumer, &r->query.policies))
 		return request_problem(r, STATUS_FORBIDDEN,

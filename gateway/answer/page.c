@@ -80,7 +80,7 @@ page_write(struct page *p, struct buf *b)
 	buf_printf(b, "],\"page\":{\"limit\":%u,\"count\":%" PRIu64 ",\"total\":%" PRIu64,
 	    p->cursor.limit, p->count, p->total);
 	if (!span.end)
-		buf_printf(b, ",\"next\":\"/v1/postures?cursor=%s\"", p->next);
+		buf_printf(b, ",\"next\":\"%s?cursor=%s\"", p->path, p->next);
 	buf_str_add(b, "},");
 	page_result(cache_manifest(p->answer.result), p->answer.filter.grant != NULL, b);
 	buf_byte(b, '}');

@@ -14,6 +14,7 @@ struct page {
 	struct answer answer;
 	struct cursor cursor; /* where it begins, and what the next cursor carries on */
 	const uint8_t *key;   /* signs cursors */
+	const char *path;     /* where the walk goes on, e.g. "/v1/postures" */
 	/* out */
 	uint64_t count, total;
 	char next[CURSOR_TEXT_BYTES]; /* "" on the last page */

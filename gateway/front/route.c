@@ -44,6 +44,29 @@ read_id(const char *text, size_t len, unsigned base)
 	return id <= INT64_MAX ? id : 0;
 }
 
+/* Whether the path is the pattern with one segment, not empty, in place of its '*' (that is *ret_id;
+ * "" for a pattern without one). */
+static bool
+path_fits(
+    const char *pattern, const char *path, size_t len, const char **ret_id, size_t *ret_id_len)
+{
+	size_t before = strcspn(pattern, "*");
+	bool open = pattern[before] == '*';
+	const char *behind = pattern + before + open;
+	size_t behind_len = strlen(behind), id_len = 0;
+	if (len < before || memcmp(path, pattern, before) != 0)
+		return false;
+	while (open && before + id_len < len && path[before + id_len] != '/')
+		id_len++;
+	size_t rest = before + id_len;
+	if ((open && id_len == 0) || len - rest != behind_len ||
+	    memcmp(path + rest, behind, behind_len) != 0)
+		return false;
+	*ret_id = path + before;
+	*ret_id_len = id_len;
+	return true;
+}
+
 void
 route_find(const char *uri, size_t len, struct routed *ret)
 {
@@ -55,20 +78,15 @@ route_find(const char *uri, size_t len, struct routed *ret)
 	    .query_len = mark != NULL ? len - path_len - 1 : 0,
 	};
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		size_t n = strlen(routes[i].path);
-		bool open = routes[i].path[n - 1] == '*';
-		n -= open;
-		if (path_len < n || memcmp(uri, routes[i].path, n) != 0 || (!open && path_len != n))
-			continue;
-		const char *rest = uri + n;
-		size_t rest_len = path_len - n;
-		if (open && (rest_len == 0 || memchr(rest, '/', rest_len) != NULL))
+		const char *id;
+		size_t id_len;
+		if (!path_fits(routes[i].path, uri, path_len, &id, &id_len))
 			continue;
 		ret->route = (enum route)i;
 		ret->allowed = routes[i].methods;
 		ret->needs_key = routes[i].needs_key;
 		ret->takes_query = routes[i].takes_query;
-		ret->id = open ? read_id(rest, rest_len, i == ROUTE_FETCH ? 16 : 10) : 0;
+		ret->id = read_id(id, id_len, i == ROUTE_FETCH ? 16 : 10);
 		return;
 	}
 }

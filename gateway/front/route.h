@@ -24,7 +24,7 @@ struct routed {
 	unsigned allowed; /* enum route_method bits of the path */
 	bool needs_key;
 	bool takes_query;  /* parameters in the URL */
-	uint64_t id;       /* of a path that ends in an ID; 0 if the text is no ID */
+	uint64_t id;       /* of a path with an ID in it; 0 if the text is no ID */
 	const char *query; /* behind '?', not decoded; "" without; borrowed from uri */
 	size_t query_len;
 };
