@@ -418,13 +418,20 @@ class Faults(harness.StackTest):
             self.incomplete(answer, 1999, [])
             ttl = int(self.client.get("/v1/policies/1999/hosts").headers["Cache-Status"].rpartition("ttl=")[2])
             self.assertLessEqual(ttl, 60)
-        self.incomplete(self.fetch("/v1/policies/1001/hosts", "hostids", fault="204"), 1001, [])
+        self.incomplete(self.fetch("/v1/policies/1998/hosts", "hostids", fault="204"), 1998, [])
 
     def test_what_came_beside_an_error_is_kept(self):
-        answer = self.hosts_of([{"policyId": "1001", "hostIds": ["4", "3"], "error": "simulated"}])
-        self.incomplete(answer, 1001, [3, 4])
+        answer = self.fetch("/v1/policies/1997/hosts", "hostids", json.dumps(
+            [{"policyId": "1997", "hostIds": ["4", "3"], "error": "simulated"}]))
+        self.incomplete(answer, 1997, [3, 4])
         self.assertEqual([h["subscriptionId"] for h in answer.json()["data"]], [None, None])
         self.assertNotIn("simulated", answer.body.decode())
+
+    def test_an_error_does_not_take_the_place_of_what_was_whole(self):
+        good = self.client.get("/v1/policies/1001/hosts").json()
+        failed = self.hosts_of([{"policyId": "1001", "hostIds": [], "error": "simulated"}])
+        self.refused(failed, 502, "upstream-incomplete")
+        self.assertEqual(self.client.get("/v1/policies/1001/hosts").json(), good)
 
     def test_hosts_of_what_nobody_asked_for_are_no_answer(self):
         one = {"policyId": "1001", "subscriptionId": "1", "hostIds": ["3"]}
