@@ -5,7 +5,7 @@ UNIT_TESTS = \
 	tests/unit/check_credential tests/unit/check_flight tests/unit/check_front \
 	tests/unit/check_listing tests/unit/check_manifest tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query \
-	tests/unit/check_settings tests/unit/check_split tests/unit/check_versions
+	tests/unit/check_seal tests/unit/check_settings tests/unit/check_split tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
@@ -51,6 +51,10 @@ tests_unit_check_plan_LDADD = libfetch.a libquery.a libupstream.a libcache.a $(B
 tests_unit_check_query_SOURCES = tests/unit/check_query.c tests/unit/unit.h
 tests_unit_check_query_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_query_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
+tests_unit_check_seal_SOURCES = tests/unit/check_seal.c tests/unit/unit.h
+tests_unit_check_seal_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_seal_LDADD = libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
+	$(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_settings_SOURCES = tests/unit/check_settings.c tests/unit/unit.h
 tests_unit_check_settings_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_settings_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
