@@ -155,6 +155,23 @@ enum status cache_query_put(struct cache *c, const uint8_t digest[SHA256_BYTES],
 enum status cache_query_get(struct cache *c, const uint8_t digest[SHA256_BYTES], char **ret_text,
     size_t *ret_len) NODISCARD;
 
+/* --- notes: small things that others want to find again after a restart */
+
+#define CACHE_NOTE_NAME_BYTES 48
+#define CACHE_NOTE_BYTES ((size_t)1024 * 1024)
+
+/* Remembers `len` bytes under the name (of 1 to CACHE_NOTE_NAME_BYTES bytes), in place of what was
+ * there. They outlive the process at once; a power cut may undo the last ones put, wholly.
+ *   STATUS_OVERFLOW (more than CACHE_NOTE_BYTES), STATUS_STORE_FULL, STATUS_STORE_FAILED,
+ *   STATUS_CORRUPT (damage was met: the store is fenced) */
+enum status cache_note_put(
+    struct cache *c, const char *name, const void *bytes, size_t len) NODISCARD;
+/* A copy: free() it.
+ *   STATUS_NOT_FOUND, STATUS_CORRUPT (it is not what was put), STATUS_BUSY (too many views are
+ *   open), STATUS_STORE_FAILED, STATUS_NO_MEMORY */
+enum status cache_note_get(
+    struct cache *c, const char *name, void **ret_bytes, size_t *ret_len) NODISCARD;
+
 /* --- making a result */
 
 /* `committed` is told after every commit of a part: a view that is opened from now on can read the

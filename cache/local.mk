@@ -9,6 +9,7 @@ libcache_a_SOURCES = \
 	cache/fragment.c cache/fragment.h \
 	cache/inspect.c cache/inspect.h \
 	cache/manifest.c cache/manifest.h \
+	cache/note.c \
 	cache/rows.c cache/rows.h \
 	cache/stage.c \
 	cache/store.h \

@@ -4,6 +4,7 @@
  *     view.c     reading rows, bodies and memos
  *     stage.c    making a result
  *     sweep.c    removing results and data
+ *     note.c     small named things
  *     env.c      LMDB; rows.c, fragment.c, manifest.c: bytes on disk; catalogue.c; folder.c
  *
  * Two locks: `writing` around every write transaction, and `results` around what is in memory.

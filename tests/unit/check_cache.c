@@ -1421,6 +1421,77 @@ START_TEST(a_full_map_is_full_and_usable_again)
 }
 END_TEST
 
+/* ================================================================ notes */
+
+/* Whether the note is there and is `text`. */
+static bool
+note_is(const char *name, const char *text)
+{
+	void *bytes;
+	size_t len;
+	enum status st = cache_note_get(cache, name, &bytes, &len);
+	if (st == STATUS_NOT_FOUND)
+		return false;
+	ck_status(st, STATUS_OK);
+	bool same = len == strlen(text) && memcmp(bytes, text, len) == 0;
+	free(bytes);
+	return same;
+}
+
+START_TEST(notes_are_found_again_after_a_restart)
+{
+	ck_assert(!note_is("one", ""));
+	ck_status(cache_note_put(cache, "one", "first", 5), STATUS_OK);
+	ck_status(cache_note_put(cache, "two/parts", "second", 6), STATUS_OK);
+	ck_status(cache_note_put(cache, "empty", NULL, 0), STATUS_OK);
+	ck_status(cache_note_put(cache, "one", "third one", 9), STATUS_OK);
+	for (int i = 0; i < 2; i++) {
+		ck_assert(note_is("one", "third one"));
+		ck_assert(note_is("two/parts", "second"));
+		ck_assert(note_is("empty", ""));
+		ck_assert(!note_is("on", ""));
+		reopen();
+	}
+}
+END_TEST
+
+START_TEST(notes_are_no_results)
+{
+	struct sample s = {.query = 1, .generation = 1, .parts = 1, .records = {10}};
+	uint64_t dropped;
+	publish(&s);
+	ck_status(cache_note_put(cache, "one", "text", 4), STATUS_OK);
+	ck_assert_uint_eq(stats().results, 1);
+	ck_status(cache_drop_policy(cache, 0, &dropped), STATUS_OK);
+	sweep_all(NOW + 10 * KEEP_MS);
+	ck_assert(note_is("one", "text"));
+	reopen();
+	ck_assert(note_is("one", "text"));
+}
+END_TEST
+
+START_TEST(large_notes_have_a_bound)
+{
+	char *text = malloc(CACHE_NOTE_BYTES + 1);
+	void *bytes;
+	size_t len;
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'x', CACHE_NOTE_BYTES + 1);
+	ck_status(cache_note_put(cache, "large", text, CACHE_NOTE_BYTES + 1), STATUS_OVERFLOW);
+	for (int i = 0; i < 20; i++) {
+		text[0] = (char)('a' + i);
+		ck_status(cache_note_put(cache, "large", text, CACHE_NOTE_BYTES), STATUS_OK);
+	}
+	ck_assert_uint_lt(stats().used_bytes, 8 * MIB); /* what is replaced is used again */
+	reopen();
+	ck_status(cache_note_get(cache, "large", &bytes, &len), STATUS_OK);
+	ck_assert_uint_eq(len, CACHE_NOTE_BYTES);
+	ck_assert_mem_eq(bytes, text, len);
+	free(bytes);
+	free(text);
+}
+END_TEST
+
 /* ================================================================ damage */
 
 static char *
@@ -1773,6 +1844,48 @@ START_TEST(a_damaged_query_is_remembered_anew)
 	free(text);
 	sweep_all(NOW + 12 * HOUR_MS);
 	ck_assert_uint_eq(entries(ENV_QUERIES), 0);
+}
+END_TEST
+
+START_TEST(a_damaged_note_is_not_given_out)
+{
+	char path[256];
+	void *bytes;
+	size_t len;
+	ck_status(cache_note_put(cache, "one", "some text", 9), STATUS_OK);
+	ck_status(cache_note_put(cache, "two", "other bytes", 11), STATUS_OK);
+	close_store();
+	data_path(path);
+	char *file = slurp(path, &len);
+	for (size_t i = 0; i + 20 < len; i++)
+		if (memcmp(file + i, "some text", 9) == 0)
+			flip(i + 3, 1);
+	free(file);
+	open_store();
+	ck_status(cache_note_get(cache, "one", &bytes, &len), STATUS_CORRUPT);
+	ck_assert(note_is("two", "other bytes"));
+	ck_assert(stats().writable);
+	ck_status(cache_note_put(cache, "one", "anew", 4), STATUS_OK);
+	ck_assert(note_is("one", "anew"));
+}
+END_TEST
+
+/* The checksum covers the name. */
+START_TEST(a_note_under_a_foreign_name_is_damage)
+{
+	char path[256];
+	void *bytes;
+	size_t len;
+	ck_status(cache_note_put(cache, "mine", "some text", 9), STATUS_OK);
+	close_store();
+	data_path(path);
+	char *file = slurp(path, &len);
+	for (size_t i = 0; i + 20 < len; i++)
+		if (memcmp(file + i, "note/mine", 9) == 0)
+			flip(i + 5, 1); /* "line" */
+	free(file);
+	open_store();
+	ck_status(cache_note_get(cache, "line", &bytes, &len), STATUS_CORRUPT);
 }
 END_TEST
 
@@ -2521,6 +2634,9 @@ add_finding(Suite *suite)
 	tcase_add_test(t, a_shorter_life_does_not_shorten_a_remembered_query);
 	tcase_add_test(t, lists_results_newest_first);
 	tcase_add_test(t, results_outlive_a_restart);
+	tcase_add_test(t, notes_are_found_again_after_a_restart);
+	tcase_add_test(t, notes_are_no_results);
+	tcase_add_test(t, large_notes_have_a_bound);
 }
 
 static void
@@ -2573,6 +2689,8 @@ add_damage(Suite *suite)
 	tcase_add_loop_test(t, a_truncated_file_is_set_aside, 0, 8);
 	tcase_add_test(t, a_file_that_lost_its_last_byte_is_damaged);
 	tcase_add_test(t, a_damaged_query_is_remembered_anew);
+	tcase_add_test(t, a_damaged_note_is_not_given_out);
+	tcase_add_test(t, a_note_under_a_foreign_name_is_damage);
 	tcase_add_test(t, an_empty_file_is_a_new_store);
 	tcase_add_test(t, garbage_is_set_aside);
 	tcase_add_test(t, another_format_is_set_aside_unchanged);
