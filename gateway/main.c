@@ -174,6 +174,43 @@ fetch_threads(const struct settings *s)
 	       FETCH_THREADS_SPARE;
 }
 
+/* --- the budget's notes, kept in the store */
+
+#define NOTE_NAME_BYTES 32
+
+static void
+note_name(enum upstream_api api, char name[NOTE_NAME_BYTES])
+{
+	snprintf(name, NOTE_NAME_BYTES, "budget/%s", upstream_api_name(api));
+}
+
+static enum status
+keep_budget(void *ctx, enum upstream_api api, const void *bytes, size_t len)
+{
+	char name[NOTE_NAME_BYTES];
+	note_name(api, name);
+	return cache_note_put(ctx, name, bytes, len);
+}
+
+static void
+restore_budget(struct gateway *g)
+{
+	for (int api = 0; api < API_COUNT; api++) {
+		char name[NOTE_NAME_BYTES];
+		void *bytes;
+		size_t len;
+		note_name((enum upstream_api)api, name);
+		enum status st = cache_note_get(g->cache, name, &bytes, &len);
+		if (st == STATUS_OK) {
+			budget_restore(g->budget, (enum upstream_api)api, bytes, len);
+			free(bytes);
+		} else if (st != STATUS_NOT_FOUND) {
+			log_event(LOG_WARNING, "budget-note-unreadable", "api=%s status=%s",
+			    upstream_api_name((enum upstream_api)api), status_info(st)->name);
+		}
+	}
+}
+
 static bool
 make_upstream(struct parts *p)
 {
@@ -191,11 +228,14 @@ make_upstream(struct parts *p)
 	    .rate_window_ms = s->rate_window_ms,
 	    .rate_pinned = s->rate_pinned,
 	    .concurrency = s->concurrency,
+	    .keep = keep_budget,
+	    .keep_ctx = g->cache,
 	};
 	if (!make_lifecycle(p) || (g->credential = credential_new(&credential)) == NULL ||
 	    (g->budget = budget_new(&budget)) == NULL || (g->flights = flights_new()) == NULL ||
 	    (g->memory = memory_new(s->error_memory_ms > 0)) == NULL)
 		return false;
+	restore_budget(g);
 	struct fetcher_options fetcher = {
 	    .cache = g->cache,
 	    .flights = g->flights,

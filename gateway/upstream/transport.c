@@ -477,11 +477,12 @@ transport_call(struct transport *t, const struct transport_request *req,
 	const char *text = buf_str(&url);
 	enum status st =
 	    failed || url.err != STATUS_OK ? STATUS_NO_MEMORY : perform(t, req, text, headers);
+	if (st == STATUS_UPSTREAM_LIMIT)
+		ret_head->by_concurrency =
+		    error_code(ret_head->error_body, ret_head->error_len) == CODE_CONCURRENCY;
 	if (st == STATUS_UPSTREAM_LIMIT && ret_head->wait_ms < 0)
 		ret_head->wait_ms =
-		    error_code(ret_head->error_body, ret_head->error_len) == CODE_CONCURRENCY
-			? WAIT_CONCURRENCY_MS
-			: WAIT_UNKNOWN_MS;
+		    ret_head->by_concurrency ? WAIT_CONCURRENCY_MS : WAIT_UNKNOWN_MS;
 	free_headers(headers);
 	buf_fini(&url);
 	return st;

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/base/clock.h"
@@ -73,11 +74,14 @@ START_TEST(never_more_calls_in_a_window_than_the_rate)
 	struct budget_entry other = entry(API_HOSTIDS, BUDGET_BACKGROUND);
 	budget_submit(b, &other);
 	ck_assert_ptr_eq(budget_next(b), &other); /* another API has a window of its own */
-	ck_assert_int_gt(budget_wait_ms(b, API_POSTURE_INFO), HOUR_MS / 2);
+	ck_assert_int_gt(budget_forecast_ms(b, API_POSTURE_INFO, 1), HOUR_MS / 2);
 	struct budget_view v;
 	budget_view(b, API_POSTURE_INFO, &v);
-	ck_assert_uint_eq(v.window_used, 3);
-	ck_assert_uint_eq(v.queued, 1);
+	ck_assert_uint_eq(v.window_own, 3);
+	ck_assert_uint_eq(v.remaining, 0);
+	ck_assert_uint_eq(v.queued[BUDGET_INTERACTIVE], 1);
+	ck_assert_uint_eq(v.queued[BUDGET_BACKGROUND], 0);
+	ck_assert_uint_eq(v.given, 3);
 	ck_assert(budget_withdraw(b, &e[3]));
 	ck_assert(!budget_withdraw(b, &e[3]));
 	budget_free(b);
@@ -170,8 +174,10 @@ START_TEST(a_passed_deadline_gives_the_entry_back_unused)
 	ck_assert(e.expired);
 	struct budget_view v;
 	budget_view(b, API_POSTURE_INFO, &v);
-	ck_assert_uint_eq(v.window_used, 0);
+	ck_assert_uint_eq(v.window_own, 0);
 	ck_assert_uint_eq(v.under_way, 0);
+	ck_assert_uint_eq(v.expired, 1);
+	ck_assert_uint_eq(v.given, 0);
 	budget_free(b);
 }
 END_TEST
@@ -196,11 +202,14 @@ START_TEST(a_refusal_shuts_the_gate_of_its_api_for_the_announced_wait)
 	budget_submit(b, &e);
 	ck_assert_ptr_eq(budget_next(b), &e);
 	head.wait_ms = HOUR_MS;
+	head.http = 429;
 	budget_done(b, &e, true, &head);
 	ck_assert(!can_go(b, &e));
 	struct budget_view v;
 	budget_view(b, API_POSTURE_INFO, &v);
 	ck_assert_int_gt(v.closed_for_ms, HOUR_MS / 2);
+	ck_assert_uint_eq(v.refused_rate, 1);
+	ck_assert_uint_eq(v.refused_concurrency, 0);
 	struct budget_entry other = entry(API_HOSTIDS, BUDGET_INTERACTIVE);
 	ck_assert(can_go(b, &other));
 	budget_free(b);
@@ -245,6 +254,460 @@ START_TEST(pinned_limits_stay)
 	budget_view(b, API_POSTURE_INFO, &v);
 	ck_assert_uint_eq(v.rate_calls, 1);
 	ck_assert_uint_eq(v.concurrency, 1);
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(a_refusal_for_concurrency_is_told_apart)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct transport_head head = silent_head();
+	struct budget_entry e = entry(API_POSTURE_INFO, BUDGET_INTERACTIVE), f = e, g = e;
+	budget_submit(b, &e);
+	ck_assert_ptr_eq(budget_next(b), &e);
+	budget_submit(b, &f);
+	ck_assert_ptr_eq(budget_next(b), &f);
+	head.http = 409;
+	head.wait_ms = HOUR_MS;
+	head.by_concurrency = true;
+	budget_done(b, &f, true, &head);
+	struct budget_view v;
+	budget_view(b, API_POSTURE_INFO, &v);
+	ck_assert_uint_eq(v.refused_concurrency, 1);
+	ck_assert_uint_eq(v.refused_rate, 0);
+	ck_assert_int_eq(v.closed_for_ms, 0);
+	ck_assert(!can_go(b, &g));
+	head.http = 200;
+	budget_done(b, &e, false, &head);
+	ck_assert(can_go(b, &g));
+	budget_free(b);
+}
+END_TEST
+
+/* The wait is over at once: budget_next() gives the one that tries the gate. */
+START_TEST(one_entry_tries_the_gate_after_a_wait)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct transport_head head = silent_head();
+	struct budget_entry e = entry(API_POSTURE_INFO, BUDGET_INTERACTIVE), f = e, g = e;
+	budget_submit(b, &e);
+	ck_assert_ptr_eq(budget_next(b), &e);
+	head.http = 429;
+	head.wait_ms = 1;
+	budget_done(b, &e, true, &head);
+	budget_submit(b, &f);
+	ck_assert_ptr_eq(budget_next(b), &f);
+	ck_assert(!can_go(b, &g));
+	head.http = 200;
+	budget_arrived(b, &f, &head);
+	ck_assert(can_go(b, &g));
+	budget_free(b);
+}
+END_TEST
+
+/* --- who goes first */
+
+static struct budget_entry
+entry_of(const char *consumer)
+{
+	struct budget_entry e = entry(API_POSTURE_INFO, BUDGET_INTERACTIVE);
+	e.consumer = consumer;
+	return e;
+}
+
+START_TEST(a_crowd_of_one_consumer_does_not_delay_the_call_of_another)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	static struct budget_entry many[300];
+	struct budget_entry one = entry_of("small");
+	for (size_t i = 0; i < ARRAY_LEN(many); i++) {
+		many[i] = entry_of("large");
+		budget_submit(b, &many[i]);
+	}
+	for (size_t i = 0; i < 100; i++)
+		ck_assert_ptr_eq(budget_next(b), &many[i]);
+	budget_submit(b, &one);
+	ck_assert_ptr_eq(budget_next(b), &one);
+	ck_assert_ptr_eq(budget_next(b), &many[100]);
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(consumers_take_turns_and_each_ones_calls_go_in_order)
+{
+	static const char *const names[] = {"a", "b", "c"};
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct budget_entry e[3][4];
+	for (int who = 0; who < 3; who++)
+		for (int i = 0; i < 4; i++) {
+			e[who][i] = entry_of(names[who]);
+			budget_submit(b, &e[who][i]);
+		}
+	for (int i = 0; i < 4; i++)
+		for (int who = 0; who < 3; who++)
+			ck_assert_ptr_eq(budget_next(b), &e[who][i]);
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(idling_saves_nothing_up)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct budget_entry busy[20], idle[10];
+	for (int i = 0; i < 20; i++) {
+		busy[i] = entry_of("busy");
+		budget_submit(b, &busy[i]);
+	}
+	for (int i = 0; i < 10; i++)
+		ck_assert_ptr_eq(budget_next(b), &busy[i]);
+	for (int i = 0; i < 10; i++) {
+		idle[i] = entry_of("idle");
+		budget_submit(b, &idle[i]);
+	}
+	/* the one that comes back goes first once, then they take turns */
+	for (int i = 0; i < 10; i++) {
+		ck_assert_ptr_eq(budget_next(b), &idle[i]);
+		ck_assert_ptr_eq(budget_next(b), &busy[10 + i]);
+	}
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(apis_and_classes_have_shares_of_their_own)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct budget_entry e[6], hosts, back, other;
+	for (int i = 0; i < 5; i++) {
+		e[i] = entry_of("a");
+		budget_submit(b, &e[i]);
+		ck_assert_ptr_eq(budget_next(b), &e[i]);
+	}
+	/* what "a" had of one does not count for the others */
+	hosts = entry_of("a");
+	hosts.api = API_HOSTIDS;
+	other = entry_of("b");
+	other.api = API_HOSTIDS;
+	budget_submit(b, &hosts);
+	budget_submit(b, &other);
+	ck_assert_ptr_eq(budget_next(b), &hosts);
+	ck_assert_ptr_eq(budget_next(b), &other);
+	back = entry_of("a");
+	back.class = BUDGET_BACKGROUND;
+	other = entry_of("b");
+	other.class = BUDGET_BACKGROUND;
+	budget_submit(b, &back);
+	budget_submit(b, &other);
+	ck_assert_ptr_eq(budget_next(b), &back);
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(more_consumers_than_shares_are_served_all_the_same)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	static struct budget_entry e[3000];
+	static char names[3000][8];
+	for (size_t i = 0; i < ARRAY_LEN(e); i++) {
+		snprintf(names[i], sizeof names[i], "n%zu", i);
+		e[i] = entry_of(names[i]);
+		budget_submit(b, &e[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(e); i++)
+		ck_assert_ptr_nonnull(budget_next(b));
+	struct budget_view v;
+	budget_view(b, API_POSTURE_INFO, &v);
+	ck_assert_uint_eq(v.queued[BUDGET_INTERACTIVE], 0);
+	ck_assert_uint_eq(v.given, ARRAY_LEN(e));
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(a_promoted_entry_goes_as_its_new_consumers)
+{
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct budget_entry first = entry_of("a"), second = entry_of("a"), back = entry_of("c");
+	struct budget_view v;
+	back.class = BUDGET_BACKGROUND;
+	budget_promote(b, &back, BUDGET_INTERACTIVE, "b"); /* not queued: nothing */
+	ck_assert_int_eq(back.class, BUDGET_BACKGROUND);
+	budget_submit(b, &back);
+	budget_submit(b, &first);
+	budget_submit(b, &second);
+	ck_assert_ptr_eq(budget_next(b), &first);
+	budget_promote(b, &back, BUDGET_INTERACTIVE, "b");
+	budget_view(b, API_POSTURE_INFO, &v);
+	ck_assert_uint_eq(v.queued[BUDGET_INTERACTIVE], 2);
+	ck_assert_uint_eq(v.queued[BUDGET_BACKGROUND], 0);
+	ck_assert_ptr_eq(budget_next(b), &back);
+	budget_promote(b, &back, BUDGET_INTERACTIVE, "b");  /* not any more */
+	budget_promote(b, &second, BUDGET_BACKGROUND, "b"); /* nobody is put back */
+	ck_assert_int_eq(second.class, BUDGET_INTERACTIVE);
+	budget_promote(b, &second, BUDGET_INTERACTIVE, "b"); /* nor made another's */
+	struct budget_entry third = entry_of("b");
+	budget_submit(b, &third);
+	ck_assert_ptr_eq(budget_next(b), &second);
+	ck_assert_ptr_eq(budget_next(b), &third);
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(the_queue_survives_any_order_of_withdrawing)
+{
+	struct unit_random random = {unit_seed((uint64_t)_i + 1)};
+	struct budget *b = make(0, HOUR_MS, 0);
+	struct budget_entry e[20];
+	for (size_t i = 0; i < ARRAY_LEN(e); i++)
+		e[i] = entry_of("a");
+	for (int round = 0; round < 500; round++) {
+		struct budget_entry *one = &e[unit_below(&random, ARRAY_LEN(e))];
+		if (one->queued)
+			ck_assert(budget_withdraw(b, one));
+		else
+			budget_submit(b, one);
+	}
+	size_t queued = 0;
+	for (size_t i = 0; i < ARRAY_LEN(e); i++)
+		queued += e[i].queued;
+	for (; queued > 0; queued--)
+		ck_assert_ptr_nonnull(budget_next(b));
+	struct budget_view v;
+	budget_view(b, API_POSTURE_INFO, &v);
+	ck_assert_uint_eq(v.queued[BUDGET_INTERACTIVE], 0);
+	budget_free(b);
+}
+END_TEST
+
+/* --- what outlives the process */
+
+/* Keeps the last note of each API. */
+static struct keeper {
+	uint8_t bytes[API_COUNT][GATE_NOTE_BYTES];
+	size_t len[API_COUNT];
+	size_t written;
+	enum status fails;
+} keeper;
+
+static enum status
+keep(void *ctx, enum upstream_api api, const void *bytes, size_t len)
+{
+	struct keeper *k = ctx;
+	k->written++;
+	ck_assert_uint_le(len, GATE_NOTE_BYTES);
+	if (k->fails != STATUS_OK)
+		return k->fails;
+	memcpy(k->bytes[api], bytes, len);
+	k->len[api] = len;
+	return STATUS_OK;
+}
+
+static struct budget *
+make_kept(uint64_t calls)
+{
+	struct budget_options o = {
+	    .rate_calls = calls, .rate_window_ms = HOUR_MS, .keep = keep, .keep_ctx = &keeper};
+	struct budget *b = budget_new(&o);
+	ck_assert_ptr_nonnull(b);
+	return b;
+}
+
+static struct budget *
+restored(uint64_t calls)
+{
+	struct budget *b = make_kept(calls);
+	for (int api = 0; api < API_COUNT; api++)
+		if (keeper.len[api] > 0)
+			ck_assert(budget_restore(
+			    b, (enum upstream_api)api, keeper.bytes[api], keeper.len[api]));
+	return b;
+}
+
+/* The process dies whenever it likes: not a single call more than the rate goes in a window. */
+START_TEST(a_crash_at_any_moment_lets_no_call_more_go)
+{
+	struct transport_head head = silent_head();
+	head.http = 200;
+	for (int calls = 0, life = 0; life < 5; life++) {
+		struct budget *b = restored(4);
+		struct budget_entry e = entry_of("a"), f = e;
+		budget_submit(b, &e);
+		if (calls == 4) {
+			ck_assert(budget_withdraw(b, &e));
+			ck_assert(!can_go(b, &f));
+		} else {
+			ck_assert_ptr_eq(budget_next(b), &e);
+			calls++;
+			if (life % 2 == 0)
+				budget_arrived(b, &e, &head);
+		}
+		budget_free(b); /* without budget_stop(): as a crash leaves it */
+	}
+}
+END_TEST
+
+START_TEST(an_orderly_end_leaves_nothing_under_way)
+{
+	struct transport_head head = silent_head();
+	struct budget *b = make_kept(4);
+	struct budget_entry e = entry_of("a");
+	struct budget_view v;
+	head.http = 200;
+	budget_submit(b, &e);
+	ck_assert_ptr_eq(budget_next(b), &e);
+	budget_done(b, &e, false, &head);
+	budget_stop(b);
+	budget_free(b);
+	b = restored(4);
+	budget_view(b, API_POSTURE_INFO, &v);
+	ck_assert_uint_eq(v.under_way, 0);
+	ck_assert_uint_eq(v.window_own, 1);
+	size_t written = keeper.written;
+	budget_stop(b);
+	ck_assert_uint_eq(keeper.written, written); /* nothing new to say */
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(a_refusal_is_written_down_at_once)
+{
+	struct transport_head head = silent_head();
+	struct budget *b = make_kept(4);
+	struct budget_entry e = entry_of("a");
+	budget_submit(b, &e);
+	ck_assert_ptr_eq(budget_next(b), &e);
+	head.http = 429;
+	head.wait_ms = HOUR_MS / 2;
+	budget_done(b, &e, true, &head);
+	budget_free(b);
+	b = restored(4);
+	ck_assert(!can_go(b, &e));
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(limits_that_were_learned_are_written_down_at_once)
+{
+	struct transport_head head = silent_head();
+	struct budget *b = make_kept(100);
+	struct budget_entry e = entry_of("a");
+	struct budget_view v;
+	budget_submit(b, &e);
+	ck_assert_ptr_eq(budget_next(b), &e);
+	head.http = 200;
+	head.rate_limit = 4;
+	head.rate_remaining = 1;
+	budget_arrived(b, &e, &head);
+	budget_free(b);
+	b = restored(100);
+	budget_view(b, API_POSTURE_INFO, &v);
+	ck_assert_uint_eq(v.rate_calls, 4);
+	ck_assert_uint_eq(v.window_own, 1);
+	ck_assert_uint_eq(v.window_foreign, 2);
+	ck_assert_uint_eq(v.remaining, 1);
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(a_store_that_fails_stops_nothing)
+{
+	struct budget *b = make_kept(4);
+	struct budget_entry e = entry_of("a"), f = e;
+	keeper.fails = STATUS_STORE_FAILED;
+	budget_submit(b, &e);
+	ck_assert_ptr_eq(budget_next(b), &e);
+	keeper.fails = STATUS_OK;
+	budget_submit(b, &f);
+	ck_assert_ptr_eq(budget_next(b), &f);
+	budget_free(b);
+	b = restored(4);
+	struct budget_view v;
+	budget_view(b, API_POSTURE_INFO, &v);
+	ck_assert_uint_eq(v.window_own, 2);
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(a_note_that_is_none_begins_an_empty_window)
+{
+	struct budget *b = make_kept(4);
+	struct budget_entry e = entry_of("a");
+	ck_assert(!budget_restore(b, API_POSTURE_INFO, "nonsense", 8));
+	ck_assert(!budget_restore(b, API_POSTURE_INFO, "", 0));
+	ck_assert(can_go(b, &e));
+	ck_assert(!budget_restore(b, API_POSTURE_INFO, keeper.bytes[API_POLICY_LIST],
+	    keeper.len[API_POLICY_LIST])); /* another API's */
+	budget_free(b);
+}
+END_TEST
+
+static void *
+serve_some(void *ctx)
+{
+	struct transport_head head = silent_head();
+	struct budget_entry *e;
+	head.http = 200;
+	while ((e = budget_next(ctx)) != NULL) {
+		budget_arrived(ctx, e, &head);
+		budget_done(ctx, e, false, &head);
+	}
+	return NULL;
+}
+
+START_TEST(notes_of_many_threads_never_go_back)
+{
+	enum { THREADS = 4, CALLS = 400 };
+	struct budget *b = make_kept(0);
+	static struct budget_entry e[CALLS];
+	pthread_t threads[THREADS];
+	struct budget_view v;
+	for (int i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, serve_some, b), 0);
+	for (int i = 0; i < CALLS; i++) {
+		e[i] = entry(i % 2 == 0 ? API_HOSTIDS : API_POSTURE_INFO, BUDGET_INTERACTIVE);
+		budget_submit(b, &e[i]);
+	}
+	do {
+		budget_view(b, API_HOSTIDS, &v);
+	} while (v.given < CALLS / 2 || v.under_way > 0);
+	do {
+		budget_view(b, API_POSTURE_INFO, &v);
+	} while (v.given < CALLS / 2 || v.under_way > 0);
+	budget_stop(b);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	budget_free(b);
+	b = restored(0);
+	for (int api = API_HOSTIDS; api <= API_POSTURE_INFO; api++) {
+		budget_view(b, (enum upstream_api)api, &v);
+		ck_assert_uint_eq(v.window_own, CALLS / 2);
+		ck_assert_uint_eq(v.under_way, 0);
+	}
+	budget_free(b);
+}
+END_TEST
+
+START_TEST(the_forecast_counts_what_is_queued_ahead)
+{
+	struct budget *b = make(2, HOUR_MS, 0);
+	struct transport_head head = silent_head();
+	struct budget_entry e[4], back;
+	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 2), 0);
+	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 3), HOUR_MS);
+	for (int i = 0; i < 4; i++) {
+		e[i] = entry_of("a");
+		budget_submit(b, &e[i]);
+	}
+	back = entry_of("a");
+	back.class = BUDGET_BACKGROUND;
+	budget_submit(b, &back); /* what is in the background does not stand ahead */
+	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 0), 0);
+	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 2), 2 * HOUR_MS);
+	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 3), 3 * HOUR_MS);
+	ck_assert_int_eq(budget_forecast_ms(b, API_HOSTIDS, 1), 0);
+	ck_assert_ptr_eq(budget_next(b), &e[0]);
+	head.http = 429;
+	head.wait_ms = 3 * HOUR_MS;
+	budget_done(b, &e[0], true, &head);
+	ck_assert_int_gt(budget_forecast_ms(b, API_POSTURE_INFO, 1), 4 * HOUR_MS - 60000);
 	budget_free(b);
 }
 END_TEST
@@ -297,6 +760,23 @@ main(void)
 	tcase_add_test(t, a_refusal_shuts_the_gate_of_its_api_for_the_announced_wait);
 	tcase_add_test(t, headers_raise_and_lower_the_limits);
 	tcase_add_test(t, pinned_limits_stay);
+	tcase_add_test(t, a_refusal_for_concurrency_is_told_apart);
+	tcase_add_test(t, one_entry_tries_the_gate_after_a_wait);
+	tcase_add_test(t, a_crowd_of_one_consumer_does_not_delay_the_call_of_another);
+	tcase_add_test(t, consumers_take_turns_and_each_ones_calls_go_in_order);
+	tcase_add_test(t, idling_saves_nothing_up);
+	tcase_add_test(t, apis_and_classes_have_shares_of_their_own);
+	tcase_add_test(t, more_consumers_than_shares_are_served_all_the_same);
+	tcase_add_test(t, a_promoted_entry_goes_as_its_new_consumers);
+	tcase_add_loop_test(t, the_queue_survives_any_order_of_withdrawing, 0, 3);
+	tcase_add_test(t, a_crash_at_any_moment_lets_no_call_more_go);
+	tcase_add_test(t, an_orderly_end_leaves_nothing_under_way);
+	tcase_add_test(t, a_refusal_is_written_down_at_once);
+	tcase_add_test(t, limits_that_were_learned_are_written_down_at_once);
+	tcase_add_test(t, a_store_that_fails_stops_nothing);
+	tcase_add_test(t, a_note_that_is_none_begins_an_empty_window);
+	tcase_add_test(t, notes_of_many_threads_never_go_back);
+	tcase_add_test(t, the_forecast_counts_what_is_queued_ahead);
 	tcase_add_test(t, not_before_holds_an_entry_back);
 	tcase_add_test(t, stopping_wakes_everyone_who_waits);
 	suite_add_tcase(s, t);

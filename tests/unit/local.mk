@@ -3,7 +3,8 @@ if HAVE_CHECK
 UNIT_TESTS = \
 	tests/unit/check_base tests/unit/check_budget tests/unit/check_cache tests/unit/check_codec \
 	tests/unit/check_credential tests/unit/check_flight tests/unit/check_front \
-	tests/unit/check_listing tests/unit/check_manifest tests/unit/check_memory \
+	tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
+	tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_split tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
@@ -32,6 +33,9 @@ tests_unit_check_flight_LDADD = libfetch.a libquery.a libupstream.a libcache.a $
 tests_unit_check_front_SOURCES = tests/unit/check_front.c tests/unit/unit.h
 tests_unit_check_front_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_front_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS)
+tests_unit_check_gate_SOURCES = tests/unit/check_gate.c tests/unit/unit.h
+tests_unit_check_gate_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_gate_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
 tests_unit_check_listing_SOURCES = tests/unit/check_listing.c tests/unit/unit.h
 tests_unit_check_listing_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_listing_LDADD = libfetch.a libcache.a $(BASE_LIBS) $(CHECK_LIBS)
