@@ -554,6 +554,8 @@ step_follow(struct request *r)
 	if (next != STEP_follow)
 		return next;
 	bool begun = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
+	if (!leader)
+		fetch_promote(r->gateway->fetcher, r->flight, r->consumer->name);
 	if (!wait_for_flight(r)) {
 		if (!may_stand_in(r) || !wait_is_announced(r))
 			return accepted(r);

@@ -23,7 +23,7 @@ submit_locked(struct call *c, int64_t not_before_ms)
 	c->entry.not_before_ms = not_before_ms;
 	c->entry.deadline_ms = f->deadline_ms;
 	c->entry.class = f->class;
-	c->entry.consumer = flight_consumer(f->flight);
+	c->entry.consumer = f->promoted_by != NULL ? f->promoted_by : flight_consumer(f->flight);
 	c->entry.api = call_kinds[c->kind].api;
 	c->queued = true;
 	budget_submit(f->owner->o.budget, &c->entry);
@@ -370,6 +370,7 @@ fetch_free(struct fetch *f)
 	cache_release(f->result);
 	arena_fini(&f->arena);
 	flight_release(f->flight);
+	free(f->promoted_by);
 	free(f);
 }
 
@@ -530,6 +531,24 @@ fetch_start(struct fetcher *o, struct flight *flight, enum budget_class class, b
 	lock_drop(&o->lock);
 	has_failed(f, prepare(f));
 	fetch_go_on(f);
+}
+
+void
+fetch_promote(struct fetcher *o, const struct flight *flight, const char *consumer)
+{
+	lock_take(&o->lock);
+	struct fetch *f = o->list;
+	while (f != NULL && f->flight != flight)
+		f = f->next;
+	if (f != NULL && f->class > BUDGET_INTERACTIVE) {
+		f->class = BUDGET_INTERACTIVE;
+		f->promoted_by = strdup(consumer);
+		/* else nothing is queued, and a step may just be making the list of calls */
+		for (size_t i = 0; f->waiting && i < f->call_count; i++)
+			budget_promote(
+			    o->o.budget, &f->calls[i].entry, BUDGET_INTERACTIVE, consumer);
+	}
+	lock_drop(&o->lock);
 }
 
 struct fetcher *

@@ -59,6 +59,10 @@ void fetcher_free(struct fetcher *f);
  * also for what failed lately (but not an upstream that ails, nor beyond a limit). */
 void fetch_start(struct fetcher *f, struct flight *flight, enum budget_class class, bool force);
 
+/* Somebody waits now for what was begun in the background: the calls of the flight's fetch go on as
+ * interactive ones, charged to this consumer. Nothing happens if it is interactive already, or over. */
+void fetch_promote(struct fetcher *f, const struct flight *flight, const char *consumer);
+
 /* Why a fetch for this query would fail at once, without asking the upstream.
  *   STATUS_OK                   nothing is known against it
  *   STATUS_VERSION_UNAVAILABLE  reason tells why no version can answer (may be NULL)

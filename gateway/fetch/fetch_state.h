@@ -83,7 +83,6 @@ struct fetch {
 	struct flight *flight;
 	struct arena arena; /* the query and the calls */
 	struct query query;
-	enum budget_class class;
 	bool force;
 	const struct dialect *dialect;
 	unsigned tried; /* versions that the upstream said it has no more: versions_bit() */
@@ -94,6 +93,9 @@ struct fetch {
 	bool sealed;
 
 	/* under the owner's lock */
+	enum budget_class class;
+	char *
+	    promoted_by; /* the consumer who pays for its calls in place of the flight's; or NULL */
 	enum status failed; /* the first failure */
 	int64_t retry_after_ms;
 	bool over;          /* its end is being told: nothing changes it any more */
