@@ -104,8 +104,9 @@ entry_json(struct entry *e, bool bodies, struct sbuf *text)
 	static const char *const outcomes[] = {"running", "done", "broken"};
 	sbuf_printf(text,
 	    "{\"number\":%" PRIu64
-	    ",\"api\":\"%s\",\"outcome\":\"%s\",\"status\":%u,\"ms\":%" PRId64 ",\"method\":",
-	    e->number, api_names[e->api], outcomes[e->outcome], e->status,
+	    ",\"api\":\"%s\",\"outcome\":\"%s\",\"status\":%u,\"beganMs\":%" PRId64
+	    ",\"ms\":%" PRId64 ",\"method\":",
+	    e->number, api_names[e->api], outcomes[e->outcome], e->status, e->began_ms,
 	    e->outcome == OUTCOME_RUNNING ? 0 : e->ended_ms - e->began_ms);
 	sbuf_json(text, e->method);
 	sbuf_text(text, ",\"uri\":");
