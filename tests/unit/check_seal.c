@@ -81,17 +81,63 @@ START_TEST(a_list_names_its_policies_and_is_as_fresh_as_anything)
 }
 END_TEST
 
-START_TEST(what_is_not_complete_is_fresh_for_a_minute_at_most)
+START_TEST(hosts_that_failed_make_it_fresh_until_they_are_asked_again)
 {
 	static const uint64_t policy[] = {5};
 	struct pull_got got = {0};
 	struct seal s = seal_of(&got, policy, 1);
 	s.host_errors = policy;
 	s.host_error_count = 1;
+	s.hosts_again_ms = 120000;
 	ck_status(seal_make(&s), STATUS_OK);
 	ck_assert(!s.manifest.complete);
-	ck_assert_int_eq(s.manifest.fresh_until_ms, 61000);
+	ck_assert_int_eq(s.manifest.fresh_until_ms, 121000);
 	seal_fini(&s);
+	pull_got_fini(&got);
+}
+END_TEST
+
+/* Batches 1 and 3 of 3. */
+static struct seal
+seal_with_a_gap(struct pull_got *got)
+{
+	static const uint64_t policy[] = {5};
+	static uint8_t seen;
+	struct seal s = seal_of(got, policy, 1);
+	seen = 1 << 1 | 1 << 3;
+	got->batches = &seen;
+	got->batch_bytes = 1;
+	got->batches_announced = 3;
+	s.unfiltered = true;
+	return s;
+}
+
+static void
+gap_is(struct seal *s, bool complete, int64_t fresh_until_ms)
+{
+	ck_status(seal_make(s), STATUS_OK);
+	ck_assert_uint_eq(s->manifest.missing_batch_count, 1);
+	ck_assert_uint_eq(s->manifest.missing_batches[0], 2);
+	ck_assert_int_eq(s->manifest.complete, complete);
+	ck_assert_int_eq(s->manifest.fresh_until_ms, fresh_until_ms);
+	seal_fini(s);
+}
+
+START_TEST(a_gap_is_told_and_where_it_counts_the_result_is_fresh_for_a_minute)
+{
+	struct pull_got got = {0};
+	struct seal s = seal_with_a_gap(&got);
+	gap_is(&s, true, 3601000);
+	s = seal_with_a_gap(&got);
+	s.gap_is_incomplete = true;
+	gap_is(&s, false, 61000);
+	s = seal_with_a_gap(&got);
+	s.gap_is_incomplete = true;
+	s.unfiltered = false; /* then it means nothing */
+	ck_status(seal_make(&s), STATUS_OK);
+	ck_assert(s.manifest.complete);
+	seal_fini(&s);
+	got.batches = NULL;
 	pull_got_fini(&got);
 }
 END_TEST
@@ -103,7 +149,8 @@ main(void)
 	TCase *t = tcase_create("seal");
 	tcase_add_test(t, a_result_is_as_fresh_as_its_shortest_policy);
 	tcase_add_test(t, a_list_names_its_policies_and_is_as_fresh_as_anything);
-	tcase_add_test(t, what_is_not_complete_is_fresh_for_a_minute_at_most);
+	tcase_add_test(t, hosts_that_failed_make_it_fresh_until_they_are_asked_again);
+	tcase_add_test(t, a_gap_is_told_and_where_it_counts_the_result_is_fresh_for_a_minute);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
