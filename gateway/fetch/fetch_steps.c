@@ -7,6 +7,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/fetch_state.h"
+#include "gateway/fetch/members.h"
 #include "gateway/fetch/plan.h"
 
 /* A commit of a part: the watermark moves, progress shows. */
@@ -54,6 +55,51 @@ policies_to_ask(struct fetch *f, struct id_list *ret)
 	return STATUS_OK;
 }
 
+/* The subscription that a record of the result tells; 0: none does. */
+static uint64_t
+subscription_of(struct cache *cache, struct cache_result *result)
+{
+	struct cache_view *view;
+	struct split_member m;
+	const struct row *rows;
+	const char *bytes;
+	size_t part, rows_len, len, covered;
+	uint64_t at, id = 0;
+	if (!cache_locate(result, 0, &part, &at) || cache_view_open(cache, &view) != STATUS_OK)
+		return 0;
+	struct cache_source source = cache_source_part(result, part);
+	bool told =
+	    cache_view_rows(view, &source, at, &rows, &rows_len) == STATUS_OK &&
+	    cache_view_bodies(view, &source, rows, 1, &bytes, &len, &covered) == STATUS_OK &&
+	    members_find(bytes, len, "subscriptionId", &m) &&
+	    plan_read_id(m.value, m.value_len, &id);
+	cache_view_close(view);
+	return told ? id : 0;
+}
+
+/* As a policy list says that is stored and fresh, so that it need not be asked for; 0: none is. */
+static uint64_t
+stored_subscription(struct cache *cache)
+{
+	const struct query list = {.kind = KIND_POLICIES, .evaluated_since = DATE_NONE};
+	struct cache_result *result;
+	uint8_t digest[SHA256_BYTES];
+	uint64_t id = 0;
+	struct buf text;
+	buf_init(&text, KIB);
+	query_canon(&list, &text);
+	query_digest(text.data, text.len, digest);
+	int64_t now_ms = clock_wall_ms();
+	if (text.err == STATUS_OK &&
+	    cache_lookup(cache, digest, text.data, text.len, now_ms, &result) == STATUS_OK) {
+		if (now_ms < cache_manifest(result)->fresh_until_ms)
+			id = subscription_of(cache, result);
+		cache_release(result);
+	}
+	buf_fini(&text);
+	return id;
+}
+
 enum status
 fetch_step_resolve(struct fetch *f)
 {
@@ -63,9 +109,9 @@ fetch_step_resolve(struct fetch *f)
 		return STATUS_OK; /* what is asked for says it all */
 	f->subscription = q->subscription != 0 ? q->subscription : f->owner->o.subscription;
 	if (q->postures.count > 0) {
-		if (f->subscription != 0)
-			return STATUS_OK;
-		return make_calls(f, 1, CALL_SUBSCRIPTION);
+		if (f->subscription == 0)
+			f->subscription = stored_subscription(f->owner->o.cache);
+		return f->subscription != 0 ? STATUS_OK : make_calls(f, 1, CALL_SUBSCRIPTION);
 	}
 	struct id_list ask = {NULL, 0};
 	enum status st = policies_to_ask(f, &ask);

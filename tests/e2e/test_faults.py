@@ -194,6 +194,16 @@ class Faults(harness.StackTest):
         self.assertEqual(result["hostErrors"], [1999])
         self.assertEqual(len(answer.json()["data"]), len(self.good["data"]))
 
+    def test_many_policies_are_resolved_in_several_calls(self):
+        # every one is asked once: those that the upstream does not know are all told, and no other
+        self.control.reset()
+        asked = range(1001, 1451)
+        answer = self.client.get("/v1/postures", policy=list(asked), limit=1)
+        self.assertEqual(answer.status, 200, answer)
+        self.assertEqual(answer.json()["result"]["hostErrors"], list(asked)[1:])
+        self.assertEqual(answer.json()["page"]["total"], len(self.good["data"]))
+        self.assertEqual(self.control.state()["apis"]["hostids"]["calls"], 3)
+
     def test_a_policy_that_is_resolved_twice_spoils_the_answer(self):
         hosts = {"policyId": "1001", "subscriptionId": "700100", "hostIds": ["5000001", "5000002"]}
         self.control.fault("body", api="hostids", times=-1, value=json.dumps([hosts, hosts]))

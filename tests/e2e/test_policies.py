@@ -304,6 +304,31 @@ class Life(harness.StackTest):
             self.assertEqual(client.get(walk["page"]["next"]).status, 200)
         self.assertEqual([calls(stack, api) for _, api in self.TARGETS], before)
 
+    def test_a_stored_list_tells_the_subscription(self):
+        stack = self.run_stack(cache={"fresh_for": "1h"})
+        client = stack.client()
+        ids = [p["id"] for p in client.get("/v1/postures", policy=1001, limit=3).json()["data"]]
+        cold = client.get("/v1/postures", posture=ids[0]).json()
+        self.assertEqual((cold["result"]["calls"], calls(stack, "policyList")), (2, 1))
+        client.get("/v1/policies")
+        known = client.get("/v1/postures", posture=ids[1:]).json()
+        self.assertEqual([p["id"] for p in known["data"]], ids[1:])
+        self.assertEqual((known["result"]["calls"], calls(stack, "policyList")), (1, 2))
+
+    def test_a_stale_or_empty_list_tells_no_subscription(self):
+        stack = self.run_stack(cache={"fresh_for": "1ms"})
+        client = stack.client()
+        posture = client.get("/v1/postures", policy=1001, limit=1).json()["data"][0]["id"]
+        client.get("/v1/policies")
+        answer = client.get("/v1/postures", posture=posture).json()
+        self.assertEqual((answer["result"]["calls"], calls(stack, "policyList")), (2, 2))
+        stack = self.run_stack(cache={"fresh_for": "1h"})
+        client = stack.client()
+        stack.control.fault("204", api="policyList", times=1)
+        self.assertEqual(client.get("/v1/policies").json()["data"], [])
+        answer = client.get("/v1/postures", posture=posture).json()
+        self.assertEqual([p["id"] for p in answer["data"]], [posture])
+
     def test_a_refetch_does_not_disturb_a_walk(self):
         stack = self.run_stack()
         client = stack.client()
