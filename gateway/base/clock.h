@@ -21,6 +21,7 @@
 
 int64_t clock_wall_ms(void); /* since 1970-01-01T00:00:00Z */
 int64_t clock_mono_ms(void); /* since some moment before the process */
+int64_t clock_mono_us(void); /* the same clock, for what takes less than a millisecond */
 
 /* A condition variable for clock_wait(). */
 void clock_cond_init(pthread_cond_t *cond);

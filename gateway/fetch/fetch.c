@@ -20,6 +20,8 @@ static void
 submit_locked(struct call *c, int64_t not_before_ms)
 {
 	struct fetch *f = c->fetch;
+	int64_t now = clock_mono_ms();
+	c->ready_ms = not_before_ms > now ? not_before_ms : now;
 	c->entry.not_before_ms = not_before_ms;
 	c->entry.deadline_ms = f->deadline_ms;
 	c->entry.class = f->class;
@@ -270,6 +272,38 @@ enter(struct call *c, int64_t *ret_wait_ms)
 	return st;
 }
 
+/* --- telling whoever counts */
+
+static void
+tell_waited(const struct call *c)
+{
+	const struct fetch_events *ev = &c->fetch->owner->o.events;
+	int64_t waited_ms = clock_mono_ms() - c->ready_ms;
+	if (ev->waited != NULL)
+		ev->waited(ev->ctx, c->entry.api, waited_ms > 0 ? waited_ms : 0);
+}
+
+static void
+tell_tried(const struct call *c, enum status st, int http, int64_t took_ms)
+{
+	const struct fetch_events *ev = &c->fetch->owner->o.events;
+	struct fetch_try t = {.api = c->entry.api, .http = http, .took_ms = took_ms};
+	if (st == STATUS_OK && c->kind == CALL_PULL) {
+		t.records = c->info.records;
+		t.bytes = c->info.body_bytes;
+	}
+	if (ev->tried != NULL)
+		ev->tried(ev->ctx, &t);
+}
+
+static void
+tell_ended(const struct fetch *f)
+{
+	const struct fetch_events *ev = &f->owner->o.events;
+	if (ev->ended != NULL)
+		ev->ended(ev->ctx, flight_state_of(f->failed));
+}
+
 /* The budget lets this call go. */
 static void
 call_run(struct call *c, struct transport *t)
@@ -294,16 +328,20 @@ call_run(struct call *c, struct transport *t)
 		return;
 	}
 	lock_take(&f->owner->lock);
-	f->calls_made++;
+	f->progress.calls_made++;
 	f->progress.records -= c->records; /* the failed attempt's do not count */
 	c->records = 0;
+	flight_progress(
+	    f->flight, c->kind == CALL_PULL ? FLIGHT_FETCHING : FLIGHT_RESOLVING, &f->progress);
 	lock_drop(&f->owner->lock);
 
 	head.wait_ms = -1;
 	head.http = 0;
+	int64_t begun_ms = clock_mono_ms();
 	st = fetch_call_make(c, t, token, &head);
 	credential_token_free(token);
 	c->http = head.http;
+	tell_tried(c, st, head.http, clock_mono_ms() - begun_ms);
 	if (st == STATUS_UPSTREAM_TOKEN)
 		credential_refused(o->credential, generation);
 	else if (head.http == 200)
@@ -323,6 +361,7 @@ thread_main(void *ctx)
 		lock_take(&o->lock);
 		c->queued = false;
 		lock_drop(&o->lock);
+		tell_waited(c);
 		if (e->expired) {
 			call_ended(c, (struct call_end){.st = STATUS_UPSTREAM_SLOW});
 		} else if (t == NULL) {
@@ -388,11 +427,13 @@ fetch_wake(struct fetch *f)
 		memory_probe_over(o->o.memory);
 	flight_look(f->flight, &v);
 	log_event(f->failed == STATUS_OK ? LOG_INFO : LOG_WARNING, "fetch",
-	    "fetch=%llx status=%s calls=%u records=%llu hosts=%zu ms=%lld",
-	    (unsigned long long)v.id, status_info(f->failed)->name, f->calls_made,
+	    "fetch=%llx status=%s calls=%llu records=%llu hosts=%zu ms=%lld",
+	    (unsigned long long)v.id, status_info(f->failed)->name,
+	    (unsigned long long)f->progress.calls_made,
 	    (unsigned long long)(f->result != NULL ? cache_manifest(f->result)->records : 0),
 	    f->host_count, (long long)(clock_mono_ms() - v.begun_ms));
 	flight_progress(f->flight, v.state, &f->progress);
+	tell_ended(f); /* whoever is woken finds it counted */
 	flight_end(f->flight, f->failed, f->retry_after_ms, f->result);
 
 	lock_take(&o->lock);
@@ -454,7 +495,7 @@ fall_back(struct fetch *f)
 	fetch_clear(f);
 	f->dialect = next;
 	lock_take(&o->lock);
-	f->progress = (struct flight_progress){0};
+	f->progress = (struct flight_progress){.calls_made = f->progress.calls_made};
 	f->failed = STATUS_OK;
 	f->retry_after_ms = 0;
 	atomic_store(&f->cancelled, false);

@@ -29,6 +29,24 @@ enum fetch_gaps {
 	FETCH_GAPS_STRICT, /* it makes the result incomplete */
 };
 
+/* One try of an upstream call, as it ended. */
+struct fetch_try {
+	enum upstream_api api;
+	int http; /* status code; 0: no answer came */
+	int64_t took_ms;
+	uint64_t records, bytes; /* stored by it, if it was good; bytes of normalised JSON */
+};
+
+/* What happens, for whoever counts: this room knows nothing of metrics. Called in the thread where
+ * it happens, without locks. Members may be NULL. */
+struct fetch_events {
+	/* A call has left the budget's queue, to go or expired; waited_ms since it might have gone. */
+	void (*waited)(void *ctx, enum upstream_api api, int64_t waited_ms);
+	void (*tried)(void *ctx, const struct fetch_try *t);
+	void (*ended)(void *ctx, enum flight_state state); /* of a fetch */
+	void *ctx;
+};
+
 struct fetcher_options {
 	struct cache *cache;
 	struct flights *flights;
@@ -47,6 +65,7 @@ struct fetcher_options {
 	/* How long a result about these policies is fresh, stale, kept. */
 	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
 	void *freshness_ctx;
+	struct fetch_events events;
 };
 
 /* Everything pointed to must outlive it. NULL when out of memory or out of threads. */

@@ -52,6 +52,7 @@ struct call {
 	bool token_refused;
 	bool kept_back; /* the last try was not made: the upstream ails */
 	bool queued;
+	int64_t ready_ms; /* since when nothing but the budget holds it back */
 	/* a batch was missing in the answer: what the answer before it had */
 	bool gap_seen, gap_verifying;
 	struct pull_print gap_print;
@@ -103,7 +104,6 @@ struct fetch {
 	bool version_gone;  /* the upstream no longer has the dialect's version */
 	size_t outstanding; /* calls queued or under way */
 	bool waiting;       /* for them: whoever ends the last one goes on with the steps */
-	uint32_t calls_made;
 	struct flight_progress progress;
 
 	/* written by one thread at a time */

@@ -370,7 +370,7 @@ fetch_step_seal(struct fetch *f)
 	    .freshness = o->freshness,
 	    .freshness_ctx = o->freshness_ctx,
 	    .overall = f->query.kind == KIND_POLICIES,
-	    .calls = f->calls_made,
+	    .calls = (uint32_t)f->progress.calls_made,
 	    .unfiltered = plan_is_unfiltered(&f->query),
 	    .gap_is_incomplete = o->gaps == FETCH_GAPS_STRICT,
 	    .hosts_again_ms =

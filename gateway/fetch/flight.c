@@ -39,6 +39,14 @@ struct flights {
 	bool stopped;
 };
 
+enum flight_state
+flight_state_of(enum status status)
+{
+	return status == STATUS_OK          ? FLIGHT_COMPLETE
+	       : status == STATUS_CANCELLED ? FLIGHT_CANCELLED
+					    : FLIGHT_FAILED;
+}
+
 const char *
 flight_state_name(enum flight_state state)
 {
@@ -268,6 +276,22 @@ flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES], in
 	return failed;
 }
 
+void
+flights_look(struct flights *fs, struct flights_view *ret)
+{
+	struct flights_view v = {0};
+	lock_take(&fs->lock);
+	for (const struct flight *f = fs->list; f != NULL; f = f->next) {
+		if (ended(f))
+			continue;
+		v.running++;
+		v.batches_seen += f->view.progress.batches_seen;
+		v.batches_announced += f->view.progress.batches_announced;
+	}
+	lock_drop(&fs->lock);
+	*ret = v;
+}
+
 struct flight *
 flight_find(struct flights *fs, uint64_t id)
 {
@@ -322,9 +346,7 @@ flight_end(
 	if (status == STATUS_OK)
 		cache_ref(result);
 	lock_take(&fs->lock);
-	f->view.state = status == STATUS_OK          ? FLIGHT_COMPLETE
-			: status == STATUS_CANCELLED ? FLIGHT_CANCELLED
-						     : FLIGHT_FAILED;
+	f->view.state = flight_state_of(status);
 	f->view.status = status;
 	f->view.retry_after_ms = retry_after_ms;
 	f->view.ended_ms = clock_mono_ms();

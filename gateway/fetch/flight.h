@@ -34,6 +34,8 @@ enum flight_state {
 	FLIGHT_CANCELLED,
 };
 
+/* The state of a flight that has ended with this status. */
+enum flight_state flight_state_of(enum status status);
 /* "queued", "resolving", … as the contract spells them. */
 const char *flight_state_name(enum flight_state state);
 
@@ -41,6 +43,7 @@ struct flight_progress {
 	uint64_t calls_done, calls_planned;       /* planned is 0 until the hosts are resolved */
 	uint64_t batches_seen, batches_announced; /* announced: the sum of what calls have told */
 	uint64_t records, bytes;                  /* bytes of normalised JSON */
+	uint64_t calls_made;                      /* of any kind, repetitions included */
 };
 
 /* A snapshot. */
@@ -72,6 +75,12 @@ bool flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES
 /* The one under way for this query, or NULL. */
 struct flight *flight_running(struct flights *fs, const uint8_t digest[SHA256_BYTES],
     const char *text, size_t text_len) NODISCARD;
+/* Sums over what is under way. */
+struct flights_view {
+	uint64_t running;
+	uint64_t batches_seen, batches_announced;
+};
+void flights_look(struct flights *fs, struct flights_view *ret);
 struct flight *flight_find(struct flights *fs, uint64_t id) NODISCARD; /* NULL: unknown */
 struct flight *flight_ref(struct flight *f);
 void flight_release(struct flight *f); /* NULL is fine */

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "gateway/base/clock.h"
@@ -209,4 +210,18 @@ unsigned
 workers_count(const struct workers *ws)
 {
 	return ws->count;
+}
+
+void
+workers_look(struct worker *w, struct workers_view *ret)
+{
+	struct workers *ws = w->owner;
+	struct workers_view v = {.count = ws->count};
+	lock_take(&ws->lock);
+	for (unsigned i = 0; i < ws->count; i++)
+		v.busy += ws->list[i].busy;
+	memcpy(v.in_class, ws->in_class, sizeof v.in_class);
+	memcpy(v.most_in_class, ws->most_in_class, sizeof v.most_in_class);
+	lock_drop(&ws->lock);
+	*ret = v;
 }

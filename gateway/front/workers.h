@@ -37,4 +37,11 @@ void workers_stop(struct workers *ws, int64_t grace_ms);
 
 unsigned workers_count(const struct workers *ws);
 
+struct workers_view {
+	unsigned count, busy; /* busy: serving a request */
+	unsigned in_class[WORKER_CLASSES], most_in_class[WORKER_CLASSES];
+};
+/* The whole of which this worker is one. */
+void workers_look(struct worker *w, struct workers_view *ret);
+
 #endif

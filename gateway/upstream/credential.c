@@ -34,6 +34,9 @@ struct credential {
 	char *username, *password_file;
 	credential_login_f *login;
 	void *login_ctx;
+	credential_ended_f *ended;
+	void *ended_ctx;
+	int login_http; /* of the login under way: its thread's alone */
 	/* under the lock */
 	char *token; /* NULL: none */
 	uint64_t generation;
@@ -174,7 +177,7 @@ collect(void *ctx, const void *bytes, size_t len)
 
 static enum status
 login_call(struct transport *t, const atomic_bool *cancelled, const struct buf *form,
-    struct buf *answer, int64_t *ret_wait_ms)
+    struct buf *answer, int *ret_http, int64_t *ret_wait_ms)
 {
 	struct transport_request req = {
 	    .method = "POST",
@@ -186,6 +189,7 @@ login_call(struct transport *t, const atomic_bool *cancelled, const struct buf *
 	struct transport_sink sink = {.body = collect, .body_ctx = answer};
 	struct transport_head head;
 	enum status st = transport_call(t, &req, &sink, cancelled, &head);
+	*ret_http = head.http;
 	if (st == STATUS_UPSTREAM_TOKEN || st == STATUS_UPSTREAM_FORBIDDEN)
 		return STATUS_UPSTREAM_AUTH;
 	if (st == STATUS_UPSTREAM_LIMIT)
@@ -213,8 +217,9 @@ login_over_transport(void *ctx, struct transport *t, const atomic_bool *cancelle
 		buf_str_add(&form, "&password=");
 		transport_escape(&form, password, strlen(password));
 		buf_str_add(&form, "&token=true&permissions=true");
-		st = form.err == STATUS_OK ? login_call(t, cancelled, &form, &answer, ret_wait_ms)
-					   : form.err;
+		st = form.err == STATUS_OK
+			 ? login_call(t, cancelled, &form, &answer, &c->login_http, ret_wait_ms)
+			 : form.err;
 	}
 	if (st == STATUS_OK) {
 		const char *text = buf_str(&answer);
@@ -250,6 +255,8 @@ credential_new(const struct credential_options *o)
 	c->password_file = secret_copy(o->password_file);
 	c->login = o->login != NULL ? o->login : login_over_transport;
 	c->login_ctx = o->login != NULL ? o->login_ctx : c;
+	c->ended = o->ended;
+	c->ended_ctx = o->ended_ctx;
 	if (c->username == NULL || c->password_file == NULL) {
 		credential_free(c);
 		return NULL;
@@ -332,7 +339,11 @@ renew_locked(struct credential *c, struct transport *t, const atomic_bool *cance
 	int64_t wait_ms = 0;
 	struct file_stamp stamp = {0};
 	stamp_of(c->password_file, &stamp); /* before the login: a change during it counts as new */
+	int64_t begun_ms = clock_mono_ms();
+	c->login_http = -1;
 	st = c->login(c->login_ctx, t, cancelled, &token, &wait_ms);
+	if (c->ended != NULL)
+		c->ended(c->ended_ctx, st, c->login_http, clock_mono_ms() - begun_ms);
 
 	lock_take(&c->lock);
 	take_login_locked(c, st, token, &stamp, wait_ms);
@@ -435,4 +446,14 @@ credential_state(struct credential *c)
 							    : CREDENTIAL_UNKNOWN;
 	lock_drop(&c->lock);
 	return state;
+}
+
+int64_t
+credential_expires_ms(struct credential *c)
+{
+	lock_take(&c->lock);
+	int64_t left_ms = c->token != NULL ? c->expires_at_ms - clock_mono_ms() : 0;
+	bool any = c->token != NULL;
+	lock_drop(&c->lock);
+	return any ? clock_wall_ms() + left_ms : 0;
 }

@@ -31,11 +31,17 @@ enum credential_state { CREDENTIAL_UNKNOWN, CREDENTIAL_OK, CREDENTIAL_REJECTED }
 typedef enum status credential_login_f(void *ctx, struct transport *t, const atomic_bool *cancelled,
     char **ret_token, int64_t *ret_wait_ms);
 
+/* A login has ended with `st`: for whoever counts, in the thread that made it, without locks.
+ * http: of the answer, 0 if none came, -1 if no call was made. */
+typedef void credential_ended_f(void *ctx, enum status st, int http, int64_t took_ms);
+
 struct credential_options {
 	const char *username;
 	const char *password_file;
 	credential_login_f *login; /* NULL: POST /auth over the transport */
 	void *login_ctx;
+	credential_ended_f *ended; /* may be NULL */
+	void *ended_ctx;
 };
 
 struct credential *credential_new(const struct credential_options *o) NODISCARD; /* copies o */
@@ -59,6 +65,8 @@ int64_t credential_wait_ms(struct credential *c);
 void credential_worked(struct credential *c, uint64_t generation);
 
 enum credential_state credential_state(struct credential *c);
+/* When the token in use ends (wall); 0: there is none. */
+int64_t credential_expires_ms(struct credential *c);
 
 /* --- pure, for tests: seconds of life of a token by its own `exp` (and `iat`), or the documented
  * four hours if it does not say. Between 60 s and 24 h. */

@@ -53,24 +53,30 @@ begin(void)
 }
 
 static int64_t
-real_ms(clockid_t id)
+real_us(clockid_t id)
 {
 	struct timespec ts;
 	if (clock_gettime(id, &ts) != 0)
 		abort(); /* both clocks always exist on Linux */
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }
 
 int64_t
 clock_wall_ms(void)
 {
-	return real_ms(CLOCK_REALTIME) + atomic_load(moved_ms);
+	return real_us(CLOCK_REALTIME) / 1000 + atomic_load(moved_ms);
 }
 
 int64_t
 clock_mono_ms(void)
 {
-	return real_ms(CLOCK_MONOTONIC) + atomic_load(moved_ms);
+	return real_us(CLOCK_MONOTONIC) / 1000 + atomic_load(moved_ms);
+}
+
+int64_t
+clock_mono_us(void)
+{
+	return real_us(CLOCK_MONOTONIC) + atomic_load(moved_ms) * 1000;
 }
 
 void
@@ -96,7 +102,7 @@ clock_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, int64_t until_ms)
 	do {
 		int64_t left_ms = until_ms - clock_mono_ms();
 		int64_t at_ms =
-		    real_ms(CLOCK_MONOTONIC) + (left_ms < SLICE_MS ? left_ms : SLICE_MS);
+		    real_us(CLOCK_MONOTONIC) / 1000 + (left_ms < SLICE_MS ? left_ms : SLICE_MS);
 		if (at_ms < 0)
 			at_ms = 0;
 		struct timespec ts = {

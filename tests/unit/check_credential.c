@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gateway/base/clock.h"
 #include "gateway/base/crypto.h"
 #include "gateway/upstream/credential.h"
 #include "gateway/upstream/transport.h"
@@ -158,6 +159,50 @@ write_file(const char *path, const char *text)
 	ck_assert_int_ge(fputs(text, f), 0);
 	ck_assert_int_eq(fclose(f), 0);
 }
+
+static struct {
+	int count, http;
+	enum status status;
+} told;
+
+static void
+on_ended(void *ctx, enum status st, int http, int64_t took_ms)
+{
+	(void)ctx;
+	told.count++;
+	told.http = http;
+	told.status = st;
+	ck_assert_int_ge(took_ms, 0);
+}
+
+START_TEST(whoever_counts_is_told_of_each_login)
+{
+	struct credential_options o = {.username = "u",
+	    .password_file = "/nonexistent",
+	    .login = fake_login,
+	    .ended = on_ended};
+	memset(&fake, 0, sizeof fake);
+	snprintf(fake.token, sizeof fake.token, "token-number-");
+	struct credential *c = credential_new(&o);
+	uint64_t g;
+	ck_assert_int_eq(credential_expires_ms(c), 0);
+	credential_token_free(take(c, &g));
+	credential_token_free(take(c, &g));
+	ck_assert_int_eq(told.count, 1);
+	ck_status(told.status, STATUS_OK);
+	ck_assert_int_eq(told.http, -1); /* the fake made no call */
+	int64_t left_ms = credential_expires_ms(c) - clock_wall_ms();
+	ck_assert(left_ms > 3 * 3600 * INT64_C(1000) && left_ms <= 4 * 3600 * INT64_C(1000));
+	credential_refused(c, g);
+	ck_assert_int_eq(credential_expires_ms(c), 0);
+	fake.answer = STATUS_UPSTREAM_AUTH;
+	char *token;
+	ck_status(credential_token(c, NULL, NULL, &token, &g), STATUS_UPSTREAM_AUTH);
+	ck_assert_int_eq(told.count, 2);
+	ck_status(told.status, STATUS_UPSTREAM_AUTH);
+	credential_free(c);
+}
+END_TEST
 
 START_TEST(rejected_credentials_stop_until_the_password_file_changes)
 {
@@ -336,6 +381,7 @@ main(void)
 	tcase_add_test(t, a_refused_token_is_renewed_once_however_many_say_so);
 	tcase_add_test(t, tokens_refused_right_after_login_stop_the_logins);
 	tcase_add_test(t, a_token_that_worked_forgives_an_early_refusal);
+	tcase_add_test(t, whoever_counts_is_told_of_each_login);
 	tcase_add_test(t, rejected_credentials_stop_until_the_password_file_changes);
 	tcase_add_test(t, a_failing_upstream_is_not_asked_again_at_once);
 	tcase_add_test(t, a_limit_on_logins_is_waited_out_and_told);

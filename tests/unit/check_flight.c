@@ -125,6 +125,30 @@ START_TEST(only_a_failure_of_the_upstream_is_remembered)
 }
 END_TEST
 
+START_TEST(sums_are_over_what_is_under_way)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	struct flight *f = join(fs, digest_a, "a", &leader), *g = join(fs, digest_b, "b", &leader);
+	struct flight_progress p = {.batches_seen = 2, .batches_announced = 5};
+	struct flights_view v;
+	flight_progress(f, FLIGHT_FETCHING, &p);
+	flight_progress(g, FLIGHT_FETCHING, &p);
+	flights_look(fs, &v);
+	ck_assert_uint_eq(v.running, 2);
+	ck_assert_uint_eq(v.batches_seen, 4);
+	ck_assert_uint_eq(v.batches_announced, 10);
+	flight_end(f, STATUS_UPSTREAM_DOWN, 0, NULL);
+	flights_look(fs, &v);
+	ck_assert_uint_eq(v.running, 1);
+	ck_assert_uint_eq(v.batches_seen, 2);
+	flight_end(g, STATUS_UPSTREAM_DOWN, 0, NULL);
+	flight_release(f);
+	flight_release(g);
+	flights_free(fs);
+}
+END_TEST
+
 START_TEST(waiting_ends_at_its_deadline)
 {
 	struct flights *fs = flights_new();
@@ -310,6 +334,7 @@ main(void)
 	tcase_add_test(t, a_failure_reaches_everyone_and_the_next_one_starts_anew);
 	tcase_add_test(t, a_failure_is_remembered_until_the_next_flight);
 	tcase_add_test(t, only_a_failure_of_the_upstream_is_remembered);
+	tcase_add_test(t, sums_are_over_what_is_under_way);
 	tcase_add_test(t, waiting_ends_at_its_deadline);
 	tcase_add_test(t, hundreds_of_waiters_wake_at_once);
 	tcase_add_test(t, stopping_ends_the_waiting_without_an_end);
