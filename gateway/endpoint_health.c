@@ -1,8 +1,6 @@
 /* Whether the process lives, and whether it can serve. */
 #include "config.h"
 
-#include <string.h>
-
 #include "gateway/endpoints.h"
 
 enum step
@@ -31,7 +29,7 @@ endpoint_readyz(struct request *r)
 	struct buf *b = &r->response.body;
 	buf_printf(b, "{\"status\":\"%s\"", status);
 	/* the site says who may see more than that */
-	if (strcmp(request_param(r, "POSTUREGATE_INTERNAL"), "1") == 0)
+	if (request_is_internal(r))
 		buf_printf(b, ",\"checks\":{\"store\":\"%s\",\"credential\":\"%s\"}",
 		    store ? "ok" : "read-only", credentials[credential]);
 	buf_str_add(b, "}\n");

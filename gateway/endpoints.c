@@ -13,6 +13,7 @@ static endpoint_f *const endpoints[ROUTE_UNKNOWN] = {
     [ROUTE_FETCH] = endpoint_fetch,
     [ROUTE_HEALTHZ] = endpoint_healthz,
     [ROUTE_READYZ] = endpoint_readyz,
+    [ROUTE_METRICS] = endpoint_metrics,
 };
 
 enum step

@@ -17,6 +17,7 @@ endpoint_f endpoint_answer;
 
 endpoint_f endpoint_healthz, endpoint_readyz; /* endpoint_health.c */
 endpoint_f endpoint_fetch;                    /* endpoint_fetches.c */
+endpoint_f endpoint_metrics;                  /* endpoint_metrics.c */
 endpoint_f endpoint_postures;                 /* endpoint_postures.c */
 endpoint_f endpoint_policies, endpoint_hosts; /* endpoint_policies.c */
 

@@ -19,6 +19,7 @@
 #include "gateway/base/log.h"
 #include "gateway/janitor.h"
 #include "gateway/keyfile.h"
+#include "gateway/metrics.h"
 #include "gateway/request.h"
 
 #define SOURCES_MOST 64
@@ -222,7 +223,11 @@ make_upstream(struct parts *p)
 	    [MISSING_STRICT] = FETCH_GAPS_STRICT,
 	};
 	struct credential_options credential = {
-	    .username = s->username, .password_file = s->password_file};
+	    .username = s->username,
+	    .password_file = s->password_file,
+	    .ended = metrics_login,
+	    .ended_ctx = g->stats,
+	};
 	struct budget_options budget = {
 	    .rate_calls = s->rate_calls,
 	    .rate_window_ms = s->rate_window_ms,
@@ -268,6 +273,7 @@ make_upstream(struct parts *p)
 	    .gaps = gaps[s->missing_batches],
 	    .freshness = freshness_for,
 	    .freshness_ctx = p->settings,
+	    .events = metrics_fetch_events(g->stats),
 	};
 	return (g->fetcher = fetcher_new(&fetcher)) != NULL;
 }
@@ -305,6 +311,8 @@ make_parts(struct parts *p)
 	const struct settings *s = p->settings;
 	p->gateway.settings = s;
 	p->listen_fd = -1;
+	if ((p->gateway.stats = metrics_new()) == NULL)
+		return false;
 	if (!make_store(p) || !make_upstream(p))
 		return false;
 	p->gateway.signing_key = p->signing_key;
@@ -343,6 +351,7 @@ free_parts(struct parts *p)
 	access_free(g->access);
 	cache_close(g->cache);
 	crypto_secret_free(p->signing_key);
+	stats_free(g->stats);
 	free(p->lifecycle);
 }
 

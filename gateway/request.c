@@ -13,6 +13,7 @@
 #include "gateway/endpoints.h"
 #include "gateway/fetch/normalise.h"
 #include "gateway/fetch/plan.h"
+#include "gateway/metrics.h"
 
 /* --- ending early */
 
@@ -56,8 +57,6 @@ step_read(struct request *r)
 		    "A URL may have 8 KiB; send a longer query as a JSON object to POST "
 		    "/v1/postures/query.");
 	enum status st = conditions_read(&r->conditions, r->fcgi);
-	if (st == STATUS_NOT_ACCEPTABLE)
-		return request_problem(r, st, "Only application/json is served so far.");
 	if (st != STATUS_OK)
 		return request_problem(r, st, "A request header came twice.");
 	bool body = conditions_body_announced(r->fcgi);
@@ -98,6 +97,9 @@ step_route(struct request *r)
 	if (!r->routed.takes_query && r->routed.query_len > 0)
 		return request_problem(
 		    r, STATUS_BAD_REQUEST, "This endpoint takes no parameters in its URL.");
+	if (!media_choose(r->routed.route, r->conditions.accept, &r->media))
+		return request_problem(
+		    r, STATUS_NOT_ACCEPTABLE, "Accept takes no media type of this endpoint.");
 	return r->routed.needs_key ? STEP_authorize : STEP_answer;
 }
 
@@ -393,6 +395,14 @@ may_stand_in(const struct request *r)
 }
 
 static enum step
+serve_stale(struct request *r, enum stale why)
+{
+	r->served = SERVED_STALE;
+	r->stale = why;
+	return STEP_answer;
+}
+
+static enum step
 step_lookup(struct request *r)
 {
 	if (r->walking)
@@ -407,19 +417,16 @@ step_lookup(struct request *r)
 		r->served = SERVED_HIT;
 		return STEP_answer;
 	case VERDICT_STALE:
-		r->served = SERVED_STALE;
 		if (!r->conditions.only_if_cached)
 			refresh_behind(r);
-		return STEP_answer;
+		return serve_stale(r, STALE_AGE);
 	case VERDICT_REQUEST:
 		r->fwd = "request";
 		break;
 	case VERDICT_EXPIRED:
 		r->fwd = "stale";
-		if (wait_is_announced(r) && may_stand_in(r)) {
-			r->served = SERVED_STALE;
-			return STEP_answer;
-		}
+		if (wait_is_announced(r) && may_stand_in(r))
+			return serve_stale(r, STALE_LIMIT);
 		break;
 	case VERDICT_NONE:
 		r->fwd = "miss";
@@ -457,10 +464,8 @@ static enum step
 no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char *detail)
 {
 	const struct cache_manifest *m = r->result != NULL ? cache_manifest(r->result) : NULL;
-	if (may_stand_in(r)) {
-		r->served = SERVED_STALE;
-		return STEP_answer;
-	}
+	if (may_stand_in(r))
+		return serve_stale(r, st == STATUS_UPSTREAM_LIMIT ? STALE_LIMIT : STALE_ERROR);
 	char extra[64];
 	if (m != NULL)
 		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64,
@@ -514,10 +519,12 @@ wait_for_flight(struct request *r)
 	int64_t wait_ms = conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
 	if (wait_ms <= 0 || !workers_enter(r->worker, WORKER_WAITING))
 		return flight_wait(r->flight, 0);
-	int64_t until_ms = clock_mono_ms() + wait_ms;
+	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();
 	bool over =
 	    may_stand_in(r) ? wait_unless_announced(r, until_ms) : flight_wait(r->flight, until_ms);
 	workers_leave(r->worker, WORKER_WAITING);
+	r->waited_us = clock_mono_us() - from_us;
+	metrics_waited(r->gateway->stats, r->waited_us);
 	return over;
 }
 
@@ -553,21 +560,22 @@ step_follow(struct request *r)
 	enum step next = join(r, &leader);
 	if (next != STEP_follow)
 		return next;
-	bool begun = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
-	if (!leader)
+	if (!leader) {
+		metrics_coalesced(r->gateway->stats);
 		fetch_promote(r->gateway->fetcher, r->flight, r->consumer->name);
+	}
+	r->leads = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
 	if (!wait_for_flight(r)) {
 		if (!may_stand_in(r) || !wait_is_announced(r))
 			return accepted(r);
-		r->served = SERVED_STALE;
-		return STEP_answer;
+		return serve_stale(r, STALE_LIMIT);
 	}
 	struct cache_result *made = flight_result(r->flight);
 	if (made == NULL)
 		return fetch_failed(r);
 	cache_release(r->result);
 	r->result = made;
-	r->served = begun ? SERVED_MISS : leader ? SERVED_HIT : SERVED_COLLAPSED;
+	r->served = r->leads ? SERVED_MISS : leader ? SERVED_HIT : SERVED_COLLAPSED;
 	return STEP_answer;
 }
 
@@ -581,17 +589,57 @@ step_answer(struct request *r)
 
 /* --- respond */
 
+/* Why the upstream was needed, or why what was served is not fresh. */
+static const char *
+reason(const struct request *r)
+{
+	static const char *const stale[] = {
+	    [STALE_AGE] = "stale", [STALE_ERROR] = "error", [STALE_LIMIT] = "limit"};
+	if (r->served == SERVED_STALE)
+		return stale[r->stale];
+	return r->fwd != NULL ? r->fwd : "-";
+}
+
+/* What only some requests have: " key=value …" in the request's arena. */
+static const char *
+log_more(struct request *r)
+{
+	struct flight_view v = {0};
+	const char *text = "";
+	if (r->flight != NULL) {
+		flight_look(r->flight, &v);
+		text = arena_printf(&r->arena, " fetch=%" PRIx64, v.id);
+	}
+	if (r->result != NULL && text != NULL)
+		text = arena_printf(
+		    &r->arena, "%s result=%016" PRIx64, text, cache_manifest(r->result)->id);
+	return text != NULL ? text : "";
+}
+
+/* The calls that the fetch of this request has made so far; those of another's are not its own. */
+static uint64_t
+calls_caused(const struct request *r)
+{
+	struct flight_view v;
+	if (!r->leads)
+		return 0;
+	flight_look(r->flight, &v);
+	return v.progress.calls_made;
+}
+
 static void
-log_request(const struct request *r, enum status sent)
+log_request(struct request *r, size_t bytes, int64_t took_us, enum status sent)
 {
 	static const char *const served[] = {"-", "hit", "stale", "miss", "collapsed"};
 	log_event(LOG_INFO, "request",
-	    "id=%s consumer=%s method=%s path=%s status=%d%s%s cache=%s bytes=%zu ms=%" PRId64 "%s",
+	    "id=%s consumer=%s method=%s route=%s path=%s status=%d%s%s cache=%s reason=%s "
+	    "calls=%" PRIu64 " wait_ms=%" PRId64 " bytes=%zu ms=%" PRId64 "%s%s",
 	    r->id, r->consumer != NULL ? r->consumer->name : "-",
-	    log_q(r->method_text, strlen(r->method_text)), log_q(r->uri, strcspn(r->uri, "?")),
-	    r->response.http, r->status != STATUS_OK ? " problem=" : "",
+	    log_q(r->method_text, strlen(r->method_text)), route_path(r->routed.route),
+	    log_q(r->uri, strcspn(r->uri, "?")), r->response.http,
+	    r->status != STATUS_OK ? " problem=" : "",
 	    r->status != STATUS_OK ? status_info(r->status)->name : "", served[r->served],
-	    r->response.body.len, clock_mono_ms() - r->begun_ms,
+	    reason(r), calls_caused(r), r->waited_us / 1000, bytes, took_us / 1000, log_more(r),
 	    sent == STATUS_OK ? "" : " client=gone");
 }
 
@@ -604,13 +652,15 @@ step_respond(struct request *r)
 	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
 	response_head(&r->response, &head);
 	bool bare = r->method == METHOD_HEAD || r->response.http == 304;
+	size_t bytes = bare ? 0 : r->response.body.len;
 	enum status st = STATUS_CLIENT_GONE;
 	if (head.err == STATUS_OK)
-		st = fcgi_answer(r->fcgi, head.data, head.len, r->response.body.data,
-		    bare ? 0 : r->response.body.len);
+		st = fcgi_answer(r->fcgi, head.data, head.len, r->response.body.data, bytes);
 	else
 		fcgi_abort(r->fcgi);
-	log_request(r, st);
+	int64_t took_us = clock_mono_us() - r->begun_us;
+	log_request(r, bytes, took_us, st);
+	metrics_request(r, took_us);
 	buf_fini(&head);
 	return STEP_done;
 }
@@ -634,8 +684,9 @@ request_serve(void *gateway, struct worker *w, struct fcgi *f)
 	    .gateway = gateway,
 	    .worker = w,
 	    .fcgi = f,
-	    .begun_ms = clock_mono_ms(),
+	    .begun_us = clock_mono_us(),
 	    .now_ms = clock_wall_ms(),
+	    .routed.route = ROUTE_UNKNOWN,
 	};
 	arena_init(&r.arena, LIMIT_ARENA_BYTES);
 	buf_init(&r.canon, LIMIT_CANON_BYTES);

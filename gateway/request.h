@@ -10,6 +10,7 @@
 #include "gateway/front/access.h"
 #include "gateway/front/workers.h"
 #include "gateway/ops/settings.h"
+#include "gateway/ops/stats.h"
 
 /* All that requests share. */
 struct gateway {
@@ -21,6 +22,7 @@ struct gateway {
 	struct fetcher *fetcher;
 	struct credential *credential;
 	struct budget *budget;
+	struct stats *stats;
 	const uint8_t *signing_key; /* SHA256_BYTES */
 };
 

@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <string.h>
+
 #include "gateway/request_state.h"
 
 const char *
@@ -7,6 +9,12 @@ request_param(const struct request *r, const char *name)
 {
 	const char *value = fcgi_param(r->fcgi, name);
 	return value != NULL ? value : "";
+}
+
+bool
+request_is_internal(const struct request *r)
+{
+	return strcmp(request_param(r, "POSTUREGATE_INTERNAL"), "1") == 0;
 }
 
 enum step

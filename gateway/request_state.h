@@ -10,6 +10,7 @@
 #include "gateway/answer/page.h"
 #include "gateway/base/arena.h"
 #include "gateway/front/conditions.h"
+#include "gateway/front/media.h"
 #include "gateway/front/response.h"
 #include "gateway/front/route.h"
 #include "gateway/request.h"
@@ -24,12 +25,16 @@ enum step {
 /* How the answer came to be, for Cache-Status and the log. */
 enum served { SERVED_NONE, SERVED_HIT, SERVED_STALE, SERVED_MISS, SERVED_COLLAPSED };
 
+/* Why a result that is no longer fresh was served: it is refreshed behind, the fetch failed, the
+ * upstream has announced a wait. */
+enum stale { STALE_AGE, STALE_ERROR, STALE_LIMIT };
+
 struct request {
 	struct gateway *gateway;
 	struct worker *worker;
 	struct fcgi *fcgi;
 	struct arena arena;
-	int64_t begun_ms, now_ms; /* monotonic; wall */
+	int64_t begun_us, now_ms; /* monotonic; wall */
 	/* read */
 	const char *id, *method_text, *uri;
 	size_t uri_len;
@@ -37,6 +42,7 @@ struct request {
 	struct conditions conditions;
 	/* route, authorize */
 	struct routed routed;
+	enum media media;
 	const struct consumer *consumer;
 	/* parse */
 	struct query query;
@@ -49,7 +55,10 @@ struct request {
 	struct cache_result *result;
 	struct flight *flight;
 	enum served served;
-	const char *fwd; /* why the upstream was needed, as RFC 9211 has it */
+	enum stale stale;  /* of SERVED_STALE */
+	bool leads;        /* the flight is of a fetch that this request has begun */
+	int64_t waited_us; /* for the flight */
+	const char *fwd;   /* why the upstream was needed, as RFC 9211 has it */
 	/* answer */
 	struct response response;
 	enum status status;
@@ -57,6 +66,9 @@ struct request {
 
 /* A header or parameter from nginx; "" if it is absent. */
 const char *request_param(const struct request *r, const char *name);
+
+/* nginx says that the client is in a network that may see what is the operators' (networks.conf). */
+bool request_is_internal(const struct request *r);
 
 /* The answer becomes a problem; what was written of it is gone. `detail` may be NULL. */
 enum step request_problem(struct request *r, enum status st, const char *detail);

@@ -89,7 +89,8 @@ add_prefer(struct conditions *c, const char *at)
 static void
 conditions_init(struct conditions *c, const char *if_none_match)
 {
-	*c = (struct conditions){.max_age_ms = -1, .wait_ms = -1, .if_none_match = if_none_match};
+	*c = (struct conditions){
+	    .max_age_ms = -1, .wait_ms = -1, .if_none_match = if_none_match, .accept = ""};
 }
 
 void
@@ -103,39 +104,62 @@ conditions_parse(
 		add_prefer(c, prefer);
 }
 
-/* The weight of a media range is zero: "q=0", "q=0.0", … */
-static bool
-is_refused(const char *element, size_t len)
+/* The weight of a media range in thousandths: "q=0.5" among its parameters, else 1000 (RFC 9110
+ * 12.4.2). */
+static unsigned
+weight_of(const char *element, size_t len)
 {
-	for (size_t i = 0; i + 2 < len; i++) {
-		bool begins = element[i] == ';' || element[i] == ' ';
-		if (begins && (element[i + 1] | 0x20) == 'q' && element[i + 2] == '=')
-			return strspn(element + i + 3, "0.") >= len - i - 3;
+	for (size_t i = 0; i + 3 < len; i++) {
+		bool begins = element[i] == ';' || element[i] == ' ' || element[i] == '\t';
+		if (!begins || (element[i + 1] | 0x20) != 'q' || element[i + 2] != '=')
+			continue;
+		const char *digit = element + i + 3;
+		if (*digit != '0')
+			return 1000;
+		unsigned weight = 0, unit = digit[1] == '.' ? 100 : 0;
+		for (digit += 2;
+		     unit > 0 && digit < element + len && *digit >= '0' && *digit <= '9';
+		     digit++, unit /= 10)
+			weight += (unsigned)(*digit - '0') * unit;
+		return weight;
 	}
-	return false;
+	return 1000;
 }
 
-bool
-conditions_accept_json(const char *accept)
+/* Whether a range of Accept takes the type, and how closely: 2 itself, 1 by its group,
+ * 0 as anything; -1: not. */
+static int
+closeness(const char *element, size_t len, const char *type)
 {
-	/* the most specific range decides */
-	static const char *const ranges[] = {"*/*", "application/*", "application/json"};
+	size_t group = strcspn(type, "/");
+	if (is(element, len, type))
+		return 2;
+	if (len >= 2 && len - 2 == group && element[len - 1] == '*' &&
+	    strncasecmp(element, type, len - 1) == 0)
+		return 1;
+	return is(element, len, "*/*") ? 0 : -1;
+}
+
+unsigned
+conditions_accept(const char *accept, const char *type)
+{
 	const char *element;
 	size_t len;
 	int best = -1;
-	bool good = false;
+	unsigned weight = 0;
 	while (next_element(&accept, &element, &len)) {
-		size_t type = 0;
-		while (type < len && element[type] != ';' && element[type] != ' ')
-			type++;
-		for (int i = 0; i < (int)ARRAY_LEN(ranges); i++) {
-			if (!is(element, type, ranges[i]) || i < best)
-				continue;
-			good = !is_refused(element, len) || (i == best && good);
-			best = i;
-		}
+		size_t end = 0;
+		while (
+		    end < len && element[end] != ';' && element[end] != ' ' && element[end] != '\t')
+			end++;
+		int close = closeness(element, end, type);
+		unsigned w = weight_of(element, len);
+		if (close < 0 || close < best)
+			continue;
+		weight = close > best || w > weight ? w : weight;
+		best = close;
 	}
-	return good;
+	return weight;
 }
 
 enum status
@@ -153,9 +177,8 @@ conditions_read(struct conditions *c, const struct fcgi *f)
 	for (unsigned i = 0; (text = fcgi_param_at(f, "HTTP_PREFER", i)) != NULL; i++)
 		add_prefer(c, text);
 	text = fcgi_param(f, "HTTP_ACCEPT");
-	return text == NULL || text[0] == '\0' || conditions_accept_json(text)
-		   ? STATUS_OK
-		   : STATUS_NOT_ACCEPTABLE;
+	c->accept = text != NULL ? text : "";
+	return STATUS_OK;
 }
 
 bool

@@ -18,14 +18,15 @@ struct conditions {
 	int64_t wait_ms;    /* Prefer: wait; -1: not given */
 	bool respond_async;
 	const char *if_none_match; /* borrowed; NULL: not given */
+	const char *accept;        /* borrowed; "": not given */
 };
 
-/* STATUS_OK, STATUS_BAD_REQUEST (one that is no list came twice), STATUS_NOT_ACCEPTABLE (Accept
- * leaves no JSON). Directives that are malformed or unknown are taken for absent, as the RFCs have
+/* STATUS_OK, STATUS_BAD_REQUEST (one that is no list came twice). Directives that are malformed or unknown are taken for absent, as the RFCs have
  * it; lists may come in several lines. */
 enum status conditions_read(struct conditions *c, const struct fcgi *f) NODISCARD;
-/* Whether a value of Accept takes application/json (RFC 9110 12.5.1). Pure, for tests. */
-bool conditions_accept_json(const char *accept);
+/* The weight that a value of Accept gives to a media type, in thousandths; 0: it is not acceptable.
+ * The closest range decides (RFC 9110 12.5.1); parameters but the weight are not looked at. */
+unsigned conditions_accept(const char *accept, const char *type);
 /* The same as conditions_read() from texts (NULL: absent): pure, for tests. */
 void conditions_parse(
     struct conditions *c, const char *cache_control, const char *prefer, const char *if_none_match);

@@ -15,6 +15,12 @@ static const struct {
 #undef ROUTE
 };
 
+const char *
+route_path(enum route route)
+{
+	return route < ROUTE_UNKNOWN ? routes[route].path : "unknown";
+}
+
 enum route_method
 route_method(const char *method)
 {

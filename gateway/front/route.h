@@ -30,6 +30,8 @@ struct routed {
 };
 
 void route_find(const char *uri, size_t len, struct routed *ret);
+/* The path as route_table.h has it: for logs and metrics. "unknown" for ROUTE_UNKNOWN. */
+const char *route_path(enum route route);
 enum route_method route_method(const char *method);
 
 #endif

@@ -12,3 +12,4 @@ ROUTE(POLICY_HOSTS, "/v1/policies/*/hosts", METHOD_GET | METHOD_HEAD, true, true
 ROUTE(FETCH, "/v1/fetches/*", METHOD_GET | METHOD_HEAD, true, false, "a fetch under way or lately ended")
 ROUTE(HEALTHZ, "/healthz", METHOD_GET | METHOD_HEAD, false, false, "the process is alive")
 ROUTE(READYZ, "/readyz", METHOD_GET | METHOD_HEAD, false, false, "something can be served")
+ROUTE(METRICS, "/metrics", METHOD_GET | METHOD_HEAD, false, false, "figures for monitoring, for inside networks")

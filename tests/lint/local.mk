@@ -3,6 +3,7 @@ LINT_TESTS = \
 	tests/lint/api-docs.sh \
 	tests/lint/banned.sh \
 	tests/lint/includes.sh \
+	tests/lint/metrics-docs.sh \
 	tests/lint/problems.sh \
 	tests/lint/selftest.sh \
 	tests/lint/settings-docs.sh \

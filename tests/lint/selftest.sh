@@ -127,4 +127,35 @@ broken_api docs/api.md '/^\| GET, HEAD \| .\/readyz. /d'
 broken_api docs/api.md '/^\| .gateway-timeout. /d'
 broken_api docs/api.md '/^\| .limit. \| 1 to/p'
 
+fresh_metrics()
+{
+	for file in docs/operations.md gateway/stats_table.h; do
+		cp "$here/../../$file" "$tree/$file"
+	done
+}
+# broken_metrics FILE SED-SCRIPT: after that edit, metrics-docs.sh must have something to say
+broken_metrics()
+{
+	fresh_metrics
+	sed -i -E "$2" "$tree/$1"
+	if cmp -s "$here/../../$1" "$tree/$1"; then
+		echo "selftest: '$2' changes nothing in $1"
+		failures=$((failures + 1))
+	elif told=$(top_srcdir=$tree sh "$here/metrics-docs.sh" 2>&1); then
+		echo "selftest: metrics-docs.sh did not find '$2' in $1"
+		failures=$((failures + 1))
+	fi
+}
+fresh_metrics
+if ! told=$(top_srcdir=$tree sh "$here/metrics-docs.sh" 2>&1); then
+	echo "selftest: metrics-docs.sh: $told"
+	failures=$((failures + 1))
+fi
+broken_metrics gateway/stats_table.h 's/"pcrs_results"/"pcrs_result"/'
+broken_metrics gateway/stats_table.h '/"pcrs_workers"/s/GAUGE/COUNTER/'
+broken_metrics gateway/stats_table.h '/"pcrs_fetches_total"/s/state_ended/none/'
+broken_metrics gateway/stats_table.h '/"pcrs_stages"/s/^STAT/STATISTIC/'
+broken_metrics docs/operations.md '/^\| .pcrs_logins_total./d'
+broken_metrics docs/operations.md '/^\| .pcrs_logins_total./p'
+
 [ $failures -eq 0 ]

@@ -5,6 +5,7 @@
 
 #include "gateway/front/access.h"
 #include "gateway/front/conditions.h"
+#include "gateway/front/media.h"
 #include "gateway/front/response.h"
 #include "gateway/front/route.h"
 #include "tests/unit/unit.h"
@@ -57,6 +58,8 @@ static const struct {
     {"/v1/fetches/xyz", ROUTE_FETCH, 0, ""},
     {"/healthz", ROUTE_HEALTHZ, 0, ""},
     {"/readyz", ROUTE_READYZ, 0, ""},
+    {"/metrics", ROUTE_METRICS, 0, ""},
+    {"/metrics/", ROUTE_UNKNOWN, 0, ""},
     {"/", ROUTE_UNKNOWN, 0, ""},
     {"", ROUTE_UNKNOWN, 0, ""},
 };
@@ -140,16 +143,55 @@ START_TEST(accept_is_weighed_as_the_rfc_says)
 {
 	static const struct {
 		const char *accept;
-		bool good;
-	} cases[] = {{"*/*", true}, {"application/json", true},
-	    {"text/html, application/json;q=0.5", true}, {"text/html", false},
-	    {"application/json;q=0", false}, {"application/json; q=0.000", false},
-	    {"application/json;q=0.001", true}, {"*/*, application/json;q=0", false},
-	    {"application/json, */*;q=0", true}, {"application/*;q=0, */*", false},
-	    {"Application/JSON", true}, {"application/jsonx", false}, {",,", false}};
+		unsigned weight; /* of application/json */
+	} cases[] = {{"*/*", 1000}, {"application/json", 1000},
+	    {"text/html, application/json;q=0.5", 500}, {"text/html", 0},
+	    {"application/json;q=0", 0}, {"application/json; q=0.000", 0},
+	    {"application/json;q=0.001", 1}, {"*/*, application/json;q=0", 0},
+	    {"application/json, */*;q=0", 1000}, {"application/*;q=0, */*", 0},
+	    {"application/*;q=0.25, */*;q=0.75", 250}, {"application/json ; Q=0.12", 120},
+	    {"application/json;version=1;q=0.3;x=y", 300}, {"application/json;q=1.000", 1000},
+	    {"application/json;q=0.9999", 999}, {"application/json;q=", 1000},
+	    {"application/json;q=0.2, application/json;charset=x;q=0.4", 400},
+	    {"application/json;q=0.4, application/json;charset=x;q=0.2", 400},
+	    {"Application/JSON", 1000}, {"application/jsonx", 0}, {"application/", 0}, {"*", 0},
+	    {"/*", 0}, {",,", 0}};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		ck_assert_msg(conditions_accept_json(cases[i].accept) == cases[i].good, "%s",
+		ck_assert_msg(
+		    conditions_accept(cases[i].accept, "application/json") == cases[i].weight, "%s",
 		    cases[i].accept);
+}
+END_TEST
+
+START_TEST(an_endpoint_answers_in_what_is_liked_best)
+{
+	static const struct {
+		enum route route;
+		const char *accept;
+		enum media media; /* MEDIA_COUNT: none */
+	} cases[] = {
+	    {ROUTE_POSTURES, "", MEDIA_JSON},
+	    {ROUTE_POSTURES, "text/html, */*;q=0.1", MEDIA_JSON},
+	    {ROUTE_POSTURES, "text/plain", MEDIA_COUNT},
+	    {ROUTE_METRICS, "", MEDIA_OPENMETRICS},
+	    {ROUTE_METRICS, "*/*", MEDIA_OPENMETRICS},
+	    {ROUTE_METRICS, "text/plain", MEDIA_METRICS_TEXT},
+	    {ROUTE_METRICS, "text/*;q=0.5, application/*;q=0.4", MEDIA_METRICS_TEXT},
+	    {ROUTE_METRICS, "application/json", MEDIA_COUNT},
+	    /* as a Prometheus of today asks */
+	    {ROUTE_METRICS,
+		"application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/"
+		"*;q=0.1",
+		MEDIA_OPENMETRICS},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		enum media media = MEDIA_COUNT;
+		bool any = media_choose(cases[i].route, cases[i].accept, &media);
+		ck_assert_msg(
+		    any == (cases[i].media != MEDIA_COUNT) && media == cases[i].media, "%zu", i);
+	}
+	ck_assert_str_eq(
+	    media_type(MEDIA_METRICS_TEXT), "text/plain; version=0.0.4; charset=utf-8");
 }
 END_TEST
 
@@ -299,6 +341,7 @@ main(void)
 	    t, a_result_is_judged_by_its_age_and_by_what_was_asked, 0, ARRAY_LEN(verdicts));
 	tcase_add_test(t, a_wait_is_capped);
 	tcase_add_test(t, accept_is_weighed_as_the_rfc_says);
+	tcase_add_test(t, an_endpoint_answers_in_what_is_liked_best);
 	tcase_add_test(t, validators_match_as_the_rfc_says);
 	tcase_add_test(t, a_key_opens_only_for_its_owner);
 	tcase_add_test(t, a_grant_covers_all_or_nothing);

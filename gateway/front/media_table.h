@@ -1,0 +1,16 @@
+/* clang-format off */
+/* The media types of answers, and which endpoint offers which.
+ *
+ *     MEDIA(name, type as a range of Accept names it, Content-Type)
+ *     OFFER(route, media)       best first; an endpoint without a line offers JSON alone
+ */
+#ifdef MEDIA
+MEDIA(JSON, "application/json", "application/json")
+MEDIA(OPENMETRICS, "application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8")
+MEDIA(METRICS_TEXT, "text/plain", "text/plain; version=0.0.4; charset=utf-8")
+#endif
+
+#ifdef OFFER
+OFFER(METRICS, OPENMETRICS)
+OFFER(METRICS, METRICS_TEXT)
+#endif

@@ -1,0 +1,39 @@
+/* The gateway's own figures: stats_table.h with the values of its labels, which come from the tables
+ * of the rooms below (routes, problems, APIs), and where each thing that happens is counted.
+ *
+ * The rooms below know nothing of this: fetches and logins tell it through hooks, and what somebody
+ * keeps anyhow is asked for at the scrape (endpoint_metrics.c).
+ *
+ * Threads: any, but for metrics_new().
+ */
+#ifndef GATEWAY_METRICS_H
+#define GATEWAY_METRICS_H
+
+#include "gateway/fetch/fetch.h"
+#include "gateway/ops/stats.h"
+
+enum stat_id {
+#define STAT(id, type, name, unit, l1, l2, l3, help) STAT_##id,
+#include "gateway/stats_table.h"
+#undef STAT
+	STAT_COUNT
+};
+
+struct stats *metrics_new(void) NODISCARD; /* stats_free() it; NULL: no memory */
+
+/* --- requests */
+
+struct request;
+/* A request is over: counts it, its time, its problem. */
+void metrics_request(const struct request *r, int64_t took_us);
+/* A request has waited so long for a fetch. */
+void metrics_waited(struct stats *s, int64_t us);
+/* A request has joined another's fetch. */
+void metrics_coalesced(struct stats *s);
+
+/* --- hooks: to be given to fetcher_new() and credential_new() */
+
+struct fetch_events metrics_fetch_events(struct stats *s);
+credential_ended_f metrics_login; /* ctx is the struct stats */
+
+#endif
