@@ -13,22 +13,31 @@ set(struct stats *s, enum stat_id stat, size_t at, uint64_t value)
 }
 
 static void
+set2(struct stats *s, enum stat_id stat, size_t first, size_t second, uint64_t value)
+{
+	stats_set(s, stat, STATS_AT(first, second), value < INT64_MAX ? (int64_t)value : INT64_MAX);
+}
+
+static void
 ask_budget(const struct gateway *g, enum upstream_api api)
 {
 	struct stats *s = g->stats;
 	struct budget_view v;
 	budget_view(g->budget, api, &v);
 	bool limited = v.rate_calls != 0;
-	uint64_t remaining = v.rate_calls > v.window_used ? v.rate_calls - v.window_used : 0;
-	set(s, STAT_BUDGET_USED, api, v.window_used);
+	set2(s, STAT_BUDGET_USED, api, BY_OWN, v.window_own);
+	set2(s, STAT_BUDGET_USED, api, BY_FOREIGN, v.window_foreign);
+	for (size_t class = 0; class < BUDGET_CLASSES; class ++)
+		set2(s, STAT_UPSTREAM_QUEUE, api, class, v.queued[class]);
+	set2(s, STAT_UPSTREAM_REFUSALS, api, LIMIT_RATE, v.refused_rate);
+	set2(s, STAT_UPSTREAM_REFUSALS, api, LIMIT_CONCURRENCY, v.refused_concurrency);
 	set(s, STAT_BUDGET_WINDOW, api, (uint64_t)v.rate_window_ms * 1000);
 	set(s, STAT_BUDGET_CLOSED, api, (uint64_t)v.closed_for_ms * 1000);
-	set(s, STAT_UPSTREAM_QUEUE, api, v.queued);
 	set(s, STAT_UPSTREAM_RUNNING, api, v.under_way);
 	stats_set(
 	    s, STAT_BUDGET_LIMIT, STATS_AT(api), limited ? (int64_t)v.rate_calls : STATS_ABSENT);
 	stats_set(
-	    s, STAT_BUDGET_REMAINING, STATS_AT(api), limited ? (int64_t)remaining : STATS_ABSENT);
+	    s, STAT_BUDGET_REMAINING, STATS_AT(api), limited ? (int64_t)v.remaining : STATS_ABSENT);
 	stats_set(s, STAT_UPSTREAM_CONCURRENCY, STATS_AT(api),
 	    v.concurrency != 0 ? (int64_t)v.concurrency : STATS_ABSENT);
 }
@@ -50,6 +59,7 @@ ask_fetches(const struct gateway *g)
 	struct flights_view v;
 	flights_look(g->flights, &v);
 	set(g->stats, STAT_FETCHES_RUNNING, 0, v.running);
+	set(g->stats, STAT_UPSTREAM_AILS, 0, memory_ails(g->memory));
 	set(g->stats, STAT_FILL_BATCHES, 0, v.batches_seen);
 	set(g->stats, STAT_FILL_BATCHES, 1, v.batches_announced);
 }

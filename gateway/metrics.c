@@ -56,6 +56,14 @@ static const char *const values_api_paced[API_COUNT] = {
     [API_POSTURE_INFO] = "postureInfo",
 };
 
+static const char *const values_by[] = {[BY_OWN] = "own", [BY_FOREIGN] = "foreign"};
+static const char *const values_class_budget[BUDGET_CLASSES] = {
+    [BUDGET_INTERACTIVE] = "interactive",
+    [BUDGET_BACKGROUND] = "background",
+};
+static const char *const values_limit[] = {
+    [LIMIT_RATE] = "rate", [LIMIT_CONCURRENCY] = "concurrency"};
+
 static const struct {
 	int from, to;
 } codes[] = {{200, 200}, {201, 201}, {204, 204}, {401, 401}, {403, 403}, {404, 404}, {409, 409},
@@ -97,6 +105,9 @@ static const char *const values_version[] = {PACKAGE_VERSION};
 #define LABEL_state_batch LABEL("state", values_state_batch)
 #define LABEL_api LABEL("api", values_api)
 #define LABEL_api_paced LABEL("api", values_api_paced)
+#define LABEL_by LABEL("by", values_by)
+#define LABEL_class_budget LABEL("class", values_class_budget)
+#define LABEL_limit LABEL("limit", values_limit)
 #define LABEL_status_code LABEL("status", values_status_code)
 #define LABEL_result LABEL("result", values_result)
 #define LABEL_state_credential LABEL("state", values_state_credential)

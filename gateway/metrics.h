@@ -19,6 +19,10 @@ enum stat_id {
 	STAT_COUNT
 };
 
+/* Values of the labels "by" and "limit". */
+enum metrics_by { BY_OWN, BY_FOREIGN };
+enum metrics_limit { LIMIT_RATE, LIMIT_CONCURRENCY };
+
 struct stats *metrics_new(void) NODISCARD; /* stats_free() it; NULL: no memory */
 
 /* --- requests */

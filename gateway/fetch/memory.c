@@ -99,6 +99,15 @@ memory_closed(struct memory *m, int64_t now_ms, enum status *ret_status, int64_t
 	return closed;
 }
 
+bool
+memory_ails(struct memory *m)
+{
+	lock_take(&m->lock);
+	bool ails = m->status != STATUS_OK;
+	lock_drop(&m->lock);
+	return ails;
+}
+
 enum memory_enter
 memory_enter(struct memory *m, int64_t now_ms, enum status *ret_status, int64_t *ret_wait_ms)
 {

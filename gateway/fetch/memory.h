@@ -32,6 +32,7 @@ enum memory_enter { MEMORY_WELL, MEMORY_PROBE, MEMORY_CLOSED };
 /* Whether it would be closed now to one more who asks: *ret_status is the failure to tell,
  * *ret_wait_ms how long until another try makes sense. */
 bool memory_closed(struct memory *m, int64_t now_ms, enum status *ret_status, int64_t *ret_wait_ms);
+bool memory_ails(struct memory *m);
 /* A fetch wants to begin. MEMORY_PROBE: it is the probe, and must tell memory_probe_over() at its
  * end. MEMORY_CLOSED: as memory_closed(). */
 enum memory_enter memory_enter(
