@@ -1,7 +1,8 @@
 # Fuzz targets: with libFuzzer (./configure CC=clang --enable-fuzzers --enable-asan --enable-ubsan;
 # then e.g. tests/fuzz/fuzz_split -max_total_time=60 DIR tests/fuzz/split.in), else with replay.c,
 # which runs the corpus at every `make check`.
-FUZZ_TARGETS = tests/fuzz/fuzz_inflate tests/fuzz/fuzz_listing tests/fuzz/fuzz_normalise \
+FUZZ_TARGETS = tests/fuzz/fuzz_gate tests/fuzz/fuzz_inflate tests/fuzz/fuzz_listing \
+	tests/fuzz/fuzz_normalise \
 	tests/fuzz/fuzz_split
 if FUZZERS
 noinst_PROGRAMS += $(FUZZ_TARGETS)
@@ -14,6 +15,10 @@ FUZZ_MAIN = tests/fuzz/replay.c
 FUZZ_LINK = $(AM_LDFLAGS)
 endif
 
+tests_fuzz_fuzz_gate_SOURCES = tests/fuzz/fuzz_gate.c tests/fuzz/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_gate_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"gate.in"'
+tests_fuzz_fuzz_gate_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_gate_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS)
 tests_fuzz_fuzz_inflate_SOURCES = tests/fuzz/fuzz_inflate.c tests/fuzz/fuzz.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_inflate_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"inflate.in"'
 tests_fuzz_fuzz_inflate_LDFLAGS = $(FUZZ_LINK)
@@ -31,4 +36,5 @@ tests_fuzz_fuzz_split_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"split.in"'
 tests_fuzz_fuzz_split_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_split_LDADD = libfetch.a $(BASE_LIBS)
 
-EXTRA_DIST += tests/fuzz/replay.c tests/fuzz/inflate.in tests/fuzz/listing.in tests/fuzz/normalise.in tests/fuzz/split.in
+EXTRA_DIST += tests/fuzz/replay.c tests/fuzz/gate.in tests/fuzz/inflate.in tests/fuzz/listing.in \
+	tests/fuzz/normalise.in tests/fuzz/split.in
