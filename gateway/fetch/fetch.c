@@ -288,7 +288,7 @@ tell_tried(const struct call *c, enum status st, int http, int64_t took_ms)
 {
 	const struct fetch_events *ev = &c->fetch->owner->o.events;
 	struct fetch_try t = {.api = c->entry.api, .http = http, .took_ms = took_ms};
-	if (st == STATUS_OK && c->kind == CALL_PULL) {
+	if (st == STATUS_OK && call_kinds[c->kind].stores) {
 		t.records = c->info.records;
 		t.bytes = c->info.body_bytes;
 	}
@@ -302,6 +302,17 @@ tell_ended(const struct fetch *f)
 	const struct fetch_events *ev = &f->owner->o.events;
 	if (ev->ended != NULL)
 		ev->ended(ev->ctx, flight_state_of(f->failed));
+}
+
+/* How long a good call of its API takes: the newest counts a quarter. */
+static void
+note_length(const struct call *c, int64_t ms)
+{
+	struct fetcher *o = c->fetch->owner;
+	int64_t *mean = &o->mean_ms[call_kinds[c->kind].api];
+	lock_take(&o->lock);
+	*mean = *mean == 0 ? ms + 1 : (*mean * 3 + ms) / 4 + 1;
+	lock_drop(&o->lock);
 }
 
 /* The budget lets this call go. */
@@ -331,8 +342,8 @@ call_run(struct call *c, struct transport *t)
 	f->progress.calls_made++;
 	f->progress.records -= c->records; /* the failed attempt's do not count */
 	c->records = 0;
-	flight_progress(
-	    f->flight, c->kind == CALL_PULL ? FLIGHT_FETCHING : FLIGHT_RESOLVING, &f->progress);
+	flight_progress(f->flight, call_kinds[c->kind].stores ? FLIGHT_FETCHING : FLIGHT_RESOLVING,
+	    &f->progress);
 	lock_drop(&f->owner->lock);
 
 	head.wait_ms = -1;
@@ -342,6 +353,8 @@ call_run(struct call *c, struct transport *t)
 	credential_token_free(token);
 	c->http = head.http;
 	tell_tried(c, st, head.http, clock_mono_ms() - begun_ms);
+	if (st == STATUS_OK)
+		note_length(c, clock_mono_ms() - begun_ms);
 	if (st == STATUS_UPSTREAM_TOKEN)
 		credential_refused(o->credential, generation);
 	else if (head.http == 200)
@@ -590,6 +603,59 @@ fetch_promote(struct fetcher *o, const struct flight *flight, const char *consum
 			    o->o.budget, &f->calls[i].entry, BUDGET_INTERACTIVE, consumer);
 	}
 	lock_drop(&o->lock);
+}
+
+/* What a fetch has before it. */
+struct ahead {
+	uint64_t calls[API_COUNT]; /* not ended */
+	int64_t mean_ms[API_COUNT];
+	int64_t forecast_ms; /* until the last of its queued calls goes */
+};
+
+static bool
+look_ahead(struct fetcher *o, const struct flight *flight, struct ahead *ret)
+{
+	*ret = (struct ahead){0};
+	lock_take(&o->lock);
+	const struct fetch *f = o->list;
+	while (f != NULL && f->flight != flight)
+		f = f->next;
+	memcpy(ret->mean_ms, o->mean_ms, sizeof ret->mean_ms);
+	if (f != NULL && f->waiting) {
+		size_t last = f->call_count;
+		while (last > 0 && !f->calls[last - 1].queued)
+			last--;
+		if (last > 0)
+			ret->forecast_ms =
+			    budget_forecast_ms(o->o.budget, &f->calls[last - 1].entry);
+		ret->calls[f->calls[0].entry.api] = f->outstanding;
+		/* hosts are being resolved: one call for postures at least follows */
+		if (!call_kinds[f->calls[0].kind].stores)
+			ret->calls[API_POSTURE_INFO] = 1;
+	}
+	lock_drop(&o->lock);
+	return f != NULL;
+}
+
+int64_t
+fetch_estimate_ms(struct fetcher *o, const struct flight *flight)
+{
+	struct ahead a;
+	if (!look_ahead(o, flight, &a))
+		return -1;
+	int64_t estimate = a.forecast_ms;
+	for (int api = 0; api < API_COUNT; api++) {
+		struct budget_view v;
+		if (a.calls[api] == 0)
+			continue;
+		if (a.mean_ms[api] == 0)
+			return -1; /* none has ended yet */
+		budget_view(o->o.budget, (enum upstream_api)api, &v);
+		uint64_t at_a_time = v.concurrency > 0 ? v.concurrency : 1;
+		uint64_t rounds = (a.calls[api] + at_a_time - 1) / at_a_time;
+		estimate += (int64_t)rounds * a.mean_ms[api];
+	}
+	return estimate;
 }
 
 struct fetcher *

@@ -82,6 +82,10 @@ void fetch_start(struct fetcher *f, struct flight *flight, enum budget_class cla
  * interactive ones, charged to this consumer. Nothing happens if it is interactive already, or over. */
 void fetch_promote(struct fetcher *f, const struct flight *flight, const char *consumer);
 
+/* About how long the flight's fetch still takes: what the budget forecasts for its calls and what
+ * calls of late have taken. -1: it is over, or nothing is known to go by. */
+int64_t fetch_estimate_ms(struct fetcher *f, const struct flight *flight);
+
 /* Why a fetch for this query would fail at once, without asking the upstream.
  *   STATUS_OK                   nothing is known against it
  *   STATUS_VERSION_UNAVAILABLE  reason tells why no version can answer (may be NULL)

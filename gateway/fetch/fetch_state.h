@@ -21,6 +21,7 @@ struct fetcher {
 	unsigned thread_count;
 	struct lock lock; /* LOCK_FETCH: the list, and every fetch's counts */
 	struct fetch *list;
+	int64_t mean_ms[API_COUNT]; /* of a good call, about; 0: none has ended yet */
 	pthread_cond_t emptied;
 	atomic_bool stopping;
 };

@@ -15,6 +15,7 @@
 struct share {
 	uint64_t name;
 	uint64_t time[API_COUNT][BUDGET_CLASSES];
+	uint64_t walked; /* by forecast_locked() */
 };
 
 /* An API: its gate, and what is counted of it. */
@@ -409,15 +410,65 @@ budget_view(struct budget *b, enum upstream_api api, struct budget_view *ret)
 		ret->remaining = used < ret->rate_calls ? ret->rate_calls - used : 0;
 }
 
-int64_t
-budget_forecast_ms(struct budget *b, enum upstream_api api, uint64_t calls)
+/* The virtual time at which a queued entry will begin, if `walked` of its consumer's stand before
+ * it, and nobody submits anything. */
+static uint64_t
+will_begin_locked(struct budget *b, const struct budget_entry *e)
 {
-	struct lane *lane = &b->lanes[api];
+	return begins_locked(b, e) + b->shares[e->share].walked++;
+}
+
+/* Of the same API and class: an entry of another class is before or behind all of these. */
+static bool
+stands_with(const struct budget_entry *e, const struct budget_entry *other)
+{
+	return e->api == other->api && e->class == other->class;
+}
+
+static void
+walk_anew_locked(struct budget *b)
+{
+	lock_assert_held(&b->lock);
+	for (unsigned i = 0; i < b->share_count; i++)
+		b->shares[i].walked = 0;
+}
+
+/* How many queued calls of its API go before this one. */
+static uint64_t
+ahead_locked(struct budget *b, const struct budget_entry *e)
+{
+	uint64_t ahead = 0, begins = 0;
+	bool passed = false;
+	walk_anew_locked(b);
+	for (const struct budget_entry *q = b->first; q != e; q = q->next)
+		b->shares[q->share].walked += q->share == e->share && stands_with(q, e);
+	begins = will_begin_locked(b, e);
+	walk_anew_locked(b);
+	for (const struct budget_entry *q = b->first; q != NULL; q = q->next) {
+		passed = passed || q == e;
+		if (q->api != e->api || q == e)
+			continue;
+		if (q->class != e->class) {
+			ahead += q->class < e->class;
+			continue;
+		}
+		uint64_t other = will_begin_locked(b, q);
+		ahead += q->share == e->share ? !passed : passed ? other < begins : other <= begins;
+	}
+	return ahead;
+}
+
+int64_t
+budget_forecast_ms(struct budget *b, const struct budget_entry *e)
+{
+	int64_t ms = 0;
 	lock_take(&b->lock);
-	int64_t now = clock_mono_ms();
-	if (calls > 0 && calls < UINT32_MAX)
-		calls += lane->queued[BUDGET_INTERACTIVE];
-	int64_t at = gate_forecast_at(&lane->gate, calls, now);
+	if (e->queued) {
+		int64_t now = clock_mono_ms();
+		int64_t at = gate_forecast_at(&b->lanes[e->api].gate, ahead_locked(b, e) + 1, now);
+		at = e->not_before_ms > at ? e->not_before_ms : at;
+		ms = at - now;
+	}
 	lock_drop(&b->lock);
-	return at - now;
+	return ms;
 }

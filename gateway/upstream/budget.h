@@ -111,9 +111,9 @@ struct budget_view {
 };
 /* O(1), but for moments that have just left the window. */
 void budget_view(struct budget *b, enum upstream_api api, struct budget_view *ret);
-/* How long until `calls` interactive ones, submitted now behind those that are queued, had all been
- * let go. Knows the rate and the announced wait, not concurrency: calls of minutes take longer.
- * Grows with `calls`. */
-int64_t budget_forecast_ms(struct budget *b, enum upstream_api api, uint64_t calls);
+/* How long until this entry is let go, if nothing else is submitted; 0 if it is not queued. Knows
+ * who goes before it, the rate and the announced wait, not concurrency: behind calls of minutes it
+ * takes longer. Walks the queue twice. */
+int64_t budget_forecast_ms(struct budget *b, const struct budget_entry *e);
 
 #endif

@@ -74,7 +74,8 @@ START_TEST(never_more_calls_in_a_window_than_the_rate)
 	struct budget_entry other = entry(API_HOSTIDS, BUDGET_BACKGROUND);
 	budget_submit(b, &other);
 	ck_assert_ptr_eq(budget_next(b), &other); /* another API has a window of its own */
-	ck_assert_int_gt(budget_forecast_ms(b, API_POSTURE_INFO, 1), HOUR_MS / 2);
+	ck_assert_int_gt(budget_forecast_ms(b, &e[3]), HOUR_MS / 2);
+	ck_assert_int_eq(budget_forecast_ms(b, &e[2]), 0); /* it is not queued any more */
 	struct budget_view v;
 	budget_view(b, API_POSTURE_INFO, &v);
 	ck_assert_uint_eq(v.window_own, 3);
@@ -685,29 +686,47 @@ START_TEST(notes_of_many_threads_never_go_back)
 }
 END_TEST
 
-START_TEST(the_forecast_counts_what_is_queued_ahead)
+static void
+forecast_is(struct budget *b, const struct budget_entry *e, int64_t wanted_ms)
+{
+	int64_t ms = budget_forecast_ms(b, e);
+	ck_assert_msg(ms <= wanted_ms && ms > wanted_ms - 60000, "%lld is not about %lld",
+	    (long long)ms, (long long)wanted_ms);
+}
+
+START_TEST(the_forecast_counts_what_goes_before)
 {
 	struct budget *b = make(2, HOUR_MS, 0);
 	struct transport_head head = silent_head();
-	struct budget_entry e[4], back;
-	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 2), 0);
-	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 3), HOUR_MS);
-	for (int i = 0; i < 4; i++) {
-		e[i] = entry_of("a");
-		budget_submit(b, &e[i]);
+	struct budget_entry a[5], other, back;
+	for (int i = 0; i < 5; i++) {
+		a[i] = entry_of("a");
+		budget_submit(b, &a[i]);
 	}
-	back = entry_of("a");
+	back = entry_of("b");
 	back.class = BUDGET_BACKGROUND;
-	budget_submit(b, &back); /* what is in the background does not stand ahead */
-	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 0), 0);
-	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 2), 2 * HOUR_MS);
-	ck_assert_int_eq(budget_forecast_ms(b, API_POSTURE_INFO, 3), 3 * HOUR_MS);
-	ck_assert_int_eq(budget_forecast_ms(b, API_HOSTIDS, 1), 0);
-	ck_assert_ptr_eq(budget_next(b), &e[0]);
+	budget_submit(b, &back);
+	for (int i = 0; i < 5; i++)
+		forecast_is(b, &a[i], i / 2 * HOUR_MS);
+	forecast_is(b, &back, 5 / 2 * HOUR_MS);
+	/* it came last and goes second: the others are one consumer's */
+	other = entry_of("c");
+	budget_submit(b, &other);
+	forecast_is(b, &other, 0);
+	forecast_is(b, &a[0], 0);
+	forecast_is(b, &a[1], HOUR_MS);
+	forecast_is(b, &a[4], 2 * HOUR_MS);
+	forecast_is(b, &back, 3 * HOUR_MS);
+	/* and so it is */
+	ck_assert_ptr_eq(budget_next(b), &a[0]);
+	ck_assert_ptr_eq(budget_next(b), &other);
+	forecast_is(b, &other, 0);
 	head.http = 429;
 	head.wait_ms = 3 * HOUR_MS;
-	budget_done(b, &e[0], true, &head);
-	ck_assert_int_gt(budget_forecast_ms(b, API_POSTURE_INFO, 1), 4 * HOUR_MS - 60000);
+	budget_done(b, &a[0], true, &head);
+	forecast_is(b, &a[1], 3 * HOUR_MS);
+	a[1].not_before_ms = clock_mono_ms() + 5 * HOUR_MS;
+	forecast_is(b, &a[1], 5 * HOUR_MS);
 	budget_free(b);
 }
 END_TEST
@@ -776,7 +795,7 @@ main(void)
 	tcase_add_test(t, a_store_that_fails_stops_nothing);
 	tcase_add_test(t, a_note_that_is_none_begins_an_empty_window);
 	tcase_add_test(t, notes_of_many_threads_never_go_back);
-	tcase_add_test(t, the_forecast_counts_what_is_queued_ahead);
+	tcase_add_test(t, the_forecast_counts_what_goes_before);
 	tcase_add_test(t, not_before_holds_an_entry_back);
 	tcase_add_test(t, stopping_wakes_everyone_who_waits);
 	suite_add_tcase(s, t);
