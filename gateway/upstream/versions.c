@@ -16,11 +16,10 @@ upstream_api_name(enum upstream_api api)
 /* The policy list's own versions do not follow these. */
 #define DIALECT(v, list, abilities, most)                                                          \
 	{                                                                                          \
-		.version = v, .posture_path = "/pcrs/" v "/posture/postureInfo",                   \
+		.version = (v), .posture_path = "/pcrs/" v "/posture/postureInfo",                 \
 		.hostids_path = "/pcrs/" v "/posture/hostids",                                     \
 		.policy_list_path = "/pcrs/" list "/posture/policy/list",                          \
-		.policy_list_version = list, .can = abilities,                                     \
-		.policies_per_resolve = most,                                                      \
+		.policy_list_version = (list), .can = (abilities), .policies_per_resolve = (most), \
 	}
 
 /* clang-format off */

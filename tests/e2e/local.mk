@@ -9,6 +9,7 @@ E2E_TESTS = \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_nginx.py \
 	tests/e2e/test_policies.py \
-	tests/e2e/test_postures.py
+	tests/e2e/test_postures.py \
+	tests/e2e/test_sharing.py
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/e2e/fakeapp.py tests/e2e/reference.py
