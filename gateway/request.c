@@ -13,6 +13,7 @@
 #include "gateway/endpoints.h"
 #include "gateway/fetch/normalise.h"
 #include "gateway/fetch/plan.h"
+#include "gateway/front/cors.h"
 #include "gateway/metrics.h"
 
 /* --- ending early */
@@ -52,6 +53,9 @@ step_read(struct request *r)
 	r->method = route_method(r->method_text);
 	r->uri = request_param(r, "REQUEST_URI");
 	r->uri_len = strlen(r->uri);
+	const struct settings *s = r->gateway->settings;
+	r->origin = cors_origin(s->origins, s->origin_count, fcgi_param(r->fcgi, "HTTP_ORIGIN"),
+	    fcgi_param_count(r->fcgi, "HTTP_ORIGIN"));
 	if (r->uri_len > LIMIT_URI_BYTES)
 		return request_problem(r, STATUS_URI_TOO_LONG,
 		    "A URL may have 8 KiB; send a longer query as a JSON object to POST "
@@ -67,31 +71,29 @@ step_read(struct request *r)
 
 /* --- route */
 
-static void
-allow_header(struct request *r)
+/* A browser asks whether an application of another origin may send the request that is to come. */
+static bool
+is_preflight(const struct request *r)
 {
-	static const struct {
-		unsigned bit;
-		const char *name;
-	} methods[] = {{METHOD_GET, "GET"}, {METHOD_HEAD, "HEAD"}, {METHOD_POST, "POST"}};
-	char list[32];
-	size_t len = 0;
-	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
-		if (r->routed.allowed & methods[i].bit)
-			len += (size_t)snprintf(list + len, sizeof list - len, "%s%s",
-			    len > 0 ? ", " : "", methods[i].name);
-	response_header(&r->response, "Allow", "%s", list);
+	return r->origin != NULL && r->method == METHOD_OPTIONS &&
+	       request_param(r, "HTTP_ACCESS_CONTROL_REQUEST_METHOD")[0] != '\0';
 }
 
 static enum step
 step_route(struct request *r)
 {
+	char methods[ROUTE_METHODS_BYTES];
 	route_find(r->uri, r->uri_len, &r->routed);
 	if (r->routed.route == ROUTE_UNKNOWN)
 		return request_problem(r, STATUS_NOT_FOUND, "No endpoint has this path.");
+	if (is_preflight(r)) {
+		cors_preflight(&r->response, r->routed.allowed);
+		return STEP_respond;
+	}
 	if (!(r->routed.allowed & r->method)) {
 		enum step next = request_problem(r, STATUS_METHOD_NOT_ALLOWED, NULL);
-		allow_header(r);
+		response_header(
+		    &r->response, "Allow", "%s", route_methods(r->routed.allowed, methods));
 		return next;
 	}
 	if (!r->routed.takes_query && r->routed.query_len > 0)
@@ -649,6 +651,8 @@ step_respond(struct request *r)
 	struct buf head;
 	if (!response_good(&r->response))
 		request_problem(r, STATUS_INTERNAL, NULL);
+	if (r->gateway->settings->origin_count > 0)
+		cors_finish(&r->response, r->origin);
 	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
 	response_head(&r->response, &head);
 	bool bare = r->method == METHOD_HEAD || r->response.http == 304;

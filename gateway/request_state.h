@@ -40,6 +40,7 @@ struct request {
 	size_t uri_len;
 	enum route_method method;
 	struct conditions conditions;
+	const char *origin; /* one that may read the answer (front/cors.h), or NULL */
 	/* route, authorize */
 	struct routed routed;
 	enum media media;

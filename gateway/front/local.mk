@@ -3,6 +3,7 @@ noinst_LIBRARIES += libfront.a
 libfront_a_SOURCES = \
 	gateway/front/access.c gateway/front/access.h \
 	gateway/front/conditions.c gateway/front/conditions.h \
+	gateway/front/cors.c gateway/front/cors.h \
 	gateway/front/fcgi.c gateway/front/fcgi.h \
 	gateway/front/media.c gateway/front/media.h gateway/front/media_table.h \
 	gateway/front/response.c gateway/front/response.h \

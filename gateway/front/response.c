@@ -53,6 +53,40 @@ response_header(struct response *r, const char *name, const char *fmt, ...)
 	buf_str_add(&r->headers, "\r\n");
 }
 
+/* Where the value of the header ends; 0 if there is none. */
+static size_t
+value_end(const struct buf *headers, const char *name)
+{
+	size_t name_len = strlen(name);
+	for (size_t at = 0; at < headers->len;) {
+		const char *line = headers->data + at;
+		const char *end = memchr(line, '\r', headers->len - at);
+		size_t len = end != NULL ? (size_t)(end - line) : headers->len - at;
+		if (len > name_len && line[name_len] == ':' && memcmp(line, name, name_len) == 0)
+			return at + len;
+		at += len + 2;
+	}
+	return 0;
+}
+
+void
+response_vary(struct response *r, const char *name)
+{
+	size_t at = value_end(&r->headers, "Vary"), len = r->headers.len;
+	if (at == 0) {
+		response_header(r, "Vary", "%s", name);
+		return;
+	}
+	buf_printf(&r->headers, ", %s", name);
+	if (r->headers.err != STATUS_OK)
+		return;
+	/* it stands behind everything now, and the rest has to let it pass */
+	size_t added = r->headers.len - len;
+	memmove(r->headers.data + at + added, r->headers.data + at, len - at);
+	memcpy(r->headers.data + at, ", ", 2);
+	memcpy(r->headers.data + at + 2, name, added - 2);
+}
+
 static void
 add_errors(struct buf *b, const struct query_errors *errors)
 {
@@ -113,12 +147,12 @@ reason(int http)
 	static const struct {
 		int http;
 		const char *text;
-	} reasons[] = {{200, "OK"}, {202, "Accepted"}, {304, "Not Modified"}, {400, "Bad Request"},
-	    {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-	    {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {410, "Gone"},
+	} reasons[] = {{200, "OK"}, {202, "Accepted"}, {204, "No Content"}, {304, "Not Modified"},
+	    {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
+	    {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {409, "Conflict"}, {410, "Gone"},
 	    {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
-	    {500, "Internal Server Error"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-	    {504, "Gateway Timeout"}};
+	    {429, "Too Many Requests"}, {500, "Internal Server Error"}, {502, "Bad Gateway"},
+	    {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (reasons[i].http == http)
 			return reasons[i].text;
@@ -141,7 +175,7 @@ response_head(const struct response *r, struct buf *head)
 	}
 	buf_printf(head, "Status: %d %s\r\n", r->http, reason(r->http));
 	buf_add(head, r->headers.data, r->headers.len);
-	if (r->http != 304)
+	if (r->http != 304 && r->http != 204) /* RFC 9110 8.6 */
 		buf_printf(head, "Content-Length: %zu\r\n", r->body.len);
 	buf_str_add(head, "\r\n");
 }

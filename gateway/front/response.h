@@ -25,6 +25,9 @@ void response_fini(struct response *r);
 
 void response_header(struct response *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* The answer depends on this header of the request too: one more element of Vary. */
+void response_vary(struct response *r, const char *name);
+
 /* A problem (RFC 9457) in place of whatever was there. `detail` may be NULL; errors may be NULL.
  * retry_after_ms > 0: Retry-After, rounded up to seconds; a 503 always has one. extra: more
  * members as JSON text (",\"name\":value") or NULL. */

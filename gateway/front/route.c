@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "gateway/base/attr.h"
@@ -21,16 +22,36 @@ route_path(enum route route)
 	return route < ROUTE_UNKNOWN ? routes[route].path : "unknown";
 }
 
+static const struct {
+	enum route_method method;
+	const char *name;
+} methods_known[] = {
+    {METHOD_GET, "GET"},
+    {METHOD_HEAD, "HEAD"},
+    {METHOD_POST, "POST"},
+    {METHOD_DELETE, "DELETE"},
+    {METHOD_OPTIONS, "OPTIONS"},
+};
+
 enum route_method
 route_method(const char *method)
 {
-	if (strcmp(method, "GET") == 0)
-		return METHOD_GET;
-	if (strcmp(method, "HEAD") == 0)
-		return METHOD_HEAD;
-	if (strcmp(method, "POST") == 0)
-		return METHOD_POST;
+	for (size_t i = 0; i < ARRAY_LEN(methods_known); i++)
+		if (strcmp(method, methods_known[i].name) == 0)
+			return methods_known[i].method;
 	return METHOD_OTHER;
+}
+
+const char *
+route_methods(unsigned methods, char ret_text[ROUTE_METHODS_BYTES])
+{
+	size_t len = 0;
+	ret_text[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(methods_known); i++)
+		if (methods & methods_known[i].method)
+			len += (size_t)snprintf(ret_text + len, ROUTE_METHODS_BYTES - len, "%s%s",
+			    len > 0 ? ", " : "", methods_known[i].name);
+	return ret_text;
 }
 
 /* Digits of the base, no leading zero, 1..2^63-1; else 0. */

@@ -17,7 +17,14 @@ enum route {
 	ROUTE_UNKNOWN
 };
 
-enum route_method { METHOD_GET = 1, METHOD_HEAD = 2, METHOD_POST = 4, METHOD_OTHER = 0 };
+enum route_method {
+	METHOD_GET = 1,
+	METHOD_HEAD = 2,
+	METHOD_POST = 4,
+	METHOD_DELETE = 8,
+	METHOD_OPTIONS = 16, /* of no path: what a preflight asks with */
+	METHOD_OTHER = 0
+};
 
 struct routed {
 	enum route route;
@@ -33,5 +40,8 @@ void route_find(const char *uri, size_t len, struct routed *ret);
 /* The path as route_table.h has it: for logs and metrics. "unknown" for ROUTE_UNKNOWN. */
 const char *route_path(enum route route);
 enum route_method route_method(const char *method);
+/* "GET, HEAD": the names of a set of enum route_method bits, for a header. Gives back ret_text. */
+#define ROUTE_METHODS_BYTES 48
+const char *route_methods(unsigned methods, char ret_text[ROUTE_METHODS_BYTES]);
 
 #endif

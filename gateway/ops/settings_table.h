@@ -72,8 +72,8 @@ SETTING(request, wait_max, DURATION, wait_max_ms, "60s", 0, HOURS(1),
 SETTING(request, max_age_floor, DURATION, max_age_floor_ms, "5m", 0, DAYS(1),
 	"Smallest max-age that is heeded from a consumer without the right to force.")
 LIST(request, origins, ORIGINS, origins, origin_count, "", 64,
-	"Origins of browser applications that may read answers (CORS), such as "
-	"https://app.example.com; none by default. It has no effect yet.")
+	"Origins of browser applications that may read answers (CORS), as browsers send them: such "
+	"as https://app.example.com, in lower case and without the usual port; none by default.")
 
 SETTING(upstream, url, URL, url, "", 1, 1000,
 	"Base URL of the upstream, such as https://gateway.example.com; required.")

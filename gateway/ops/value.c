@@ -175,10 +175,23 @@ value_url_is_plaintext(const char *url)
 }
 
 static bool
+ends_in(struct span s, const char *tail)
+{
+	size_t len = strlen(tail);
+	return s.len > len && memcmp(s.at + s.len - len, tail, len) == 0;
+}
+
+/* As browsers send it: it is compared byte by byte with what they send. */
+static bool
 is_origin(struct span s)
 {
 	struct span authority, path;
-	return split_url(s, &authority, &path) && path.len == 0 && is_authority(authority);
+	for (size_t i = 0; i < s.len; i++)
+		if (s.at[i] >= 'A' && s.at[i] <= 'Z')
+			return false;
+	if (!split_url(s, &authority, &path) || path.len != 0 || !is_authority(authority))
+		return false;
+	return !ends_in(authority, takes_prefix(&s, "https:") ? ":443" : ":80");
 }
 
 /* "5.0": at most 7 characters, the room that a manifest has */
@@ -441,8 +454,9 @@ value_wanted(struct arena *a, const struct value_spec *spec)
 	case VALUE_VERSIONS:
 		return "a list of different versions such as 5.0, 4.0";
 	case VALUE_ORIGINS:
-		return "a list of different origins such as https://app.example.com, without a "
-		       "path";
+		return "a list of different origins as browsers send them, such as "
+		       "https://app.example.com: in lower case, without a path and without the "
+		       "usual port";
 	case VALUE_KEYS:
 		return "one or two different SHA-256 of 64 hexadecimal digits, with a comma "
 		       "between "

@@ -126,6 +126,34 @@ class Behind(unittest.TestCase):
         self.assertEqual(params["QUERY_STRING"], "policy=1&x=%20")
         self.assertRegex(params["REQUEST_ID"], "^[0-9a-f]{32}$")
 
+    def test_every_method_of_the_api_reaches_the_gateway(self):
+        for method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS"):
+            answer = self.client().request(method, "/v1/postures", {"Origin": "https://app.example"})
+            self.assertEqual(answer.status, 200, method)
+            if method != "HEAD":
+                params = dict(answer.json()["params"])
+                self.assertEqual((params["REQUEST_METHOD"], params["HTTP_ORIGIN"]),
+                                 (method, "https://app.example"))
+
+    def test_an_origin_that_came_twice_arrives_twice(self):
+        got = harness.raw(self.socket, request(headers="Origin: a\r\nOrigin: b\r\n"))
+        params = json.loads(got.partition(b"\r\n\r\n")[2])["params"]
+        self.assertEqual([v for n, v in params if n == "HTTP_ORIGIN"], ["a", "b"])
+
+    def test_an_answer_without_content_passes_and_the_connection_stays(self):
+        Behind.answer = staticmethod(lambda params, body, send: send(
+            b"Status: 204 No Content\r\nAccess-Control-Max-Age: 60\r\n\r\n"))
+        client = self.client()
+        for _ in range(3):
+            got = client.request("OPTIONS", "/v1/postures")
+            self.assertEqual((got.status, got.body, got.headers["Access-Control-Max-Age"]), (204, b"", "60"))
+            self.assertIsNone(got.headers["Content-Length"])
+
+    def test_no_origin_may_read_a_problem_of_its_own_unless_it_is_listed(self):
+        answer = harness.raw(self.socket, request("/_problem/502", headers="Origin: https://app.example.com\r\n"))
+        self.check_problem(answer, 404, "not-found")
+        self.assertNotIn(b"Access-Control-", answer)
+
     def test_hostile_headers_do_not_become_parameters(self):
         got = self.client().get("/", {"Proxy": "http://evil", "X_API_Key": "k",
                                       "X-Accel-Redirect": "/x"}).json()["params"]
@@ -300,6 +328,8 @@ class Sites(unittest.TestCase):
     def serve_production(self):
         """The same file on a unix socket in place of port 443; returns its path."""
         self.production()
+        networks = self.dir / "posturegate" / "networks.conf"
+        networks.write_text(networks.read_text().replace("# https://app.example.com ", "https://app.example.com "))
         path = self.dir / "https.sock"
         site = (self.dir / "site.conf").read_text()
         site = re.sub(r"listen 443 (.*);", rf"listen unix:{path} \1;", site)
@@ -348,14 +378,26 @@ class Sites(unittest.TestCase):
             connection = http.client.HTTPConnection("posturegate.example")
             connection.sock = context.wrap_socket(plain, server_hostname="posturegate.example")
 
-            def statuses(headers):
+            def statuses(headers, method="GET"):
                 for _ in range(100):
-                    connection.request("GET", "/v1/postures", headers=headers)
+                    connection.request(method, "/v1/postures", headers=headers)
                     answer = harness.Answer(connection.getresponse())
                     yield answer.status
+                    if answer.status == 429:
+                        refused.append(answer)
+            refused = []
             self.assertEqual(set(statuses({"X-API-Key": "name.secret"})), {200})
             self.assertEqual(set(statuses({"Authorization": "Bearer name.secret"})), {200})
+            preflight = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "GET"}
+            self.assertEqual(set(statuses(preflight, "OPTIONS")), {200})
             self.assertEqual(set(statuses({})), {200, 429})
+            self.assertIsNone(refused[0].headers["Access-Control-Allow-Origin"])
+            # what it refuses itself can be read where networks.conf says so
+            refused.clear()
+            self.assertIn(429, set(statuses({"Origin": "https://app.example.com"})))
+            self.assertEqual(refused[0].headers["Access-Control-Allow-Origin"], "https://app.example.com")
+            self.assertIn("Retry-After", refused[0].headers["Access-Control-Expose-Headers"])
+            self.assertEqual(refused[0].json()["type"], "/problems/too-many-requests")
             connection.close()
 
 

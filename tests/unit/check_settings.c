@@ -462,6 +462,7 @@ START_TEST(takes_plain_http_on_loopback_or_with_a_setting)
 END_TEST
 
 static const char *const bad_origins[] = {"*", "null", "https://a/", "https://a/x", "a.example",
+    "https://A.example", "HTTPS://a.example", "https://a:443", "http://a:80",
     "https://a, https://a", "https://a,", ",https://a", "https://a https://b"};
 
 START_TEST(refuses_every_bad_origin)

@@ -2,8 +2,8 @@
 if HAVE_CHECK
 UNIT_TESTS = \
 	tests/unit/check_base tests/unit/check_budget tests/unit/check_cache tests/unit/check_codec \
-	tests/unit/check_credential tests/unit/check_flight tests/unit/check_front \
-	tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
+	tests/unit/check_cors tests/unit/check_credential tests/unit/check_flight \
+	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_split tests/unit/check_stats \
@@ -24,6 +24,9 @@ tests_unit_check_cache_LDADD = libcache.a $(BASE_LIBS) $(LMDB_LIBS) $(CHECK_LIBS
 tests_unit_check_codec_SOURCES = tests/unit/check_codec.c tests/unit/unit.h
 tests_unit_check_codec_CFLAGS = $(UNIT_CFLAGS) $(ZLIB_CFLAGS)
 tests_unit_check_codec_LDADD = $(BASE_LIBS) $(ZLIB_LIBS) $(CHECK_LIBS)
+tests_unit_check_cors_SOURCES = tests/unit/check_cors.c tests/unit/unit.h
+tests_unit_check_cors_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_cors_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS)
 tests_unit_check_credential_SOURCES = tests/unit/check_credential.c tests/unit/unit.h
 tests_unit_check_credential_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_credential_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
