@@ -454,8 +454,6 @@ accepted(struct request *r)
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
 	response_header(&r->response, "Retry-After", "%d", ASK_AGAIN_MS / 1000);
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
-	if (r->conditions.wait_ms < 0 && r->conditions.respond_async)
-		response_header(&r->response, "Preference-Applied", "respond-async");
 	endpoint_fetch_json(r->flight, &r->response.body);
 	return STEP_respond;
 }
@@ -519,11 +517,15 @@ wait_for_flight(struct request *r)
 {
 	const struct settings *s = r->gateway->settings;
 	int64_t wait_ms = conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
-	if (wait_ms <= 0 || !workers_enter(r->worker, WORKER_WAITING))
-		return flight_wait(r->flight, 0);
+	bool enters = wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING);
+	if (!enters)
+		wait_ms = 0;
 	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();
 	bool over =
 	    may_stand_in(r) ? wait_unless_announced(r, until_ms) : flight_wait(r->flight, until_ms);
+	r->may_wait_ms = wait_ms;
+	if (!enters)
+		return over;
 	workers_leave(r->worker, WORKER_WAITING);
 	r->waited_us = clock_mono_us() - from_us;
 	metrics_waited(r->gateway->stats, r->waited_us);
@@ -649,8 +651,12 @@ static enum step
 step_respond(struct request *r)
 {
 	struct buf head;
+	char applied[CONDITIONS_APPLIED_BYTES];
 	if (!response_good(&r->response))
 		request_problem(r, STATUS_INTERNAL, NULL);
+	if (r->may_wait_ms >= 0 &&
+	    conditions_applied(&r->conditions, r->may_wait_ms, r->response.http == 202, applied))
+		response_header(&r->response, "Preference-Applied", "%s", applied);
 	if (r->gateway->settings->origin_count > 0)
 		cors_finish(&r->response, r->origin);
 	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
@@ -691,6 +697,7 @@ request_serve(void *gateway, struct worker *w, struct fcgi *f)
 	    .begun_us = clock_mono_us(),
 	    .now_ms = clock_wall_ms(),
 	    .routed.route = ROUTE_UNKNOWN,
+	    .may_wait_ms = -1,
 	};
 	arena_init(&r.arena, LIMIT_ARENA_BYTES);
 	buf_init(&r.canon, LIMIT_CANON_BYTES);

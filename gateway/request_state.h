@@ -56,10 +56,11 @@ struct request {
 	struct cache_result *result;
 	struct flight *flight;
 	enum served served;
-	enum stale stale;  /* of SERVED_STALE */
-	bool leads;        /* the flight is of a fetch that this request has begun */
-	int64_t waited_us; /* for the flight */
-	const char *fwd;   /* why the upstream was needed, as RFC 9211 has it */
+	enum stale stale;    /* of SERVED_STALE */
+	bool leads;          /* the flight is of a fetch that this request has begun */
+	int64_t waited_us;   /* for the flight */
+	const char *fwd;     /* why the upstream was needed, as RFC 9211 has it */
+	int64_t may_wait_ms; /* at most; -1: there is nothing to wait for */
 	/* answer */
 	struct response response;
 	enum status status;

@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -72,14 +74,27 @@ add_cache_control(struct conditions *c, const char *at)
 	}
 }
 
+/* The length of a preference up to its parameters, of which none is known. */
+static size_t
+without_parameters(const char *element, size_t len)
+{
+	const char *parameters = memchr(element, ';', len);
+	if (parameters != NULL)
+		len = (size_t)(parameters - element);
+	while (len > 0 && (element[len - 1] == ' ' || element[len - 1] == '\t'))
+		len--;
+	return len;
+}
+
 static void
 add_prefer(struct conditions *c, const char *at)
 {
 	const char *element;
 	size_t len;
 	while (next_element(&at, &element, &len)) {
+		len = without_parameters(element, len);
 		int64_t seconds = seconds_of(element, len, "wait");
-		if (seconds >= 0)
+		if (seconds >= 0 && c->wait_ms < 0) /* RFC 7240 2: the first one counts */
 			c->wait_ms = seconds * 1000;
 		else if (is(element, len, "respond-async"))
 			c->respond_async = true;
@@ -241,6 +256,22 @@ conditions_wait_ms(const struct conditions *c, int64_t default_ms, int64_t most_
 	if (c->wait_ms >= 0)
 		return c->wait_ms < most_ms ? c->wait_ms : most_ms;
 	return c->respond_async ? 0 : default_ms;
+}
+
+bool
+conditions_applied(const struct conditions *c, int64_t waited_ms, bool accepted,
+    char ret_text[CONDITIONS_APPLIED_BYTES])
+{
+	bool async = accepted && c->respond_async, wait = c->wait_ms >= 0;
+	ret_text[0] = '\0';
+	if (async && wait)
+		snprintf(ret_text, CONDITIONS_APPLIED_BYTES, "respond-async, wait=%" PRId64,
+		    waited_ms / 1000);
+	else if (async)
+		snprintf(ret_text, CONDITIONS_APPLIED_BYTES, "respond-async");
+	else if (wait)
+		snprintf(ret_text, CONDITIONS_APPLIED_BYTES, "wait=%" PRId64, waited_ms / 1000);
+	return async || wait;
 }
 
 bool

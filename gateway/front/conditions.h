@@ -49,6 +49,12 @@ enum verdict conditions_verdict(const struct conditions *c, const struct cache_m
 
 /* How long the caller waits for a fetch. */
 int64_t conditions_wait_ms(const struct conditions *c, int64_t default_ms, int64_t most_ms);
+/* What Preference-Applied (RFC 7240 3) says of a request that had to wait, or would have: of the
+ * preferences that it had those that were heeded. waited_ms: how long it was let wait at most,
+ * capped; accepted: the answer is a 202. False: nothing, and the text is "". */
+#define CONDITIONS_APPLIED_BYTES 48
+bool conditions_applied(const struct conditions *c, int64_t waited_ms, bool accepted,
+    char ret_text[CONDITIONS_APPLIED_BYTES]);
 
 /* If-None-Match holds this tag (weak comparison, RFC 9110 13.1.2). */
 bool conditions_match(const struct conditions *c, const char *etag);

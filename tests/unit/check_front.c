@@ -139,6 +139,49 @@ START_TEST(a_wait_is_capped)
 }
 END_TEST
 
+START_TEST(of_a_preference_given_twice_the_first_counts)
+{
+	struct conditions c;
+	conditions_parse(&c, NULL, "wait=5; x=y, wait=10, respond-async;a", NULL);
+	ck_assert_int_eq(c.wait_ms, 5000);
+	ck_assert(c.respond_async);
+	conditions_parse(&c, NULL, "wait=x, wait=7", NULL);
+	ck_assert_int_eq(c.wait_ms, 7000);
+	conditions_parse(&c, NULL, "x;wait=7", NULL);
+	ck_assert_int_eq(c.wait_ms, -1);
+}
+END_TEST
+
+START_TEST(what_was_heeded_is_told)
+{
+	static const struct {
+		const char *prefer;
+		int64_t waited_ms;
+		bool accepted;
+		const char *applied;
+	} cases[] = {
+	    {NULL, 25000, true, ""},
+	    {NULL, 25000, false, ""},
+	    {"wait=500", 60000, false, "wait=60"},
+	    {"wait=500", 60000, true, "wait=60"},
+	    {"wait=5", 0, true, "wait=0"}, /* too many wait already */
+	    {"respond-async", 0, true, "respond-async"},
+	    {"respond-async", 0, false, ""}, /* it was there at once */
+	    {"wait=5, respond-async", 5000, true, "respond-async, wait=5"},
+	    {"wait=5, respond-async", 5000, false, "wait=5"},
+	    {"handling=lenient", 25000, true, ""},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct conditions c;
+		char text[CONDITIONS_APPLIED_BYTES];
+		conditions_parse(&c, NULL, cases[i].prefer, NULL);
+		bool any = conditions_applied(&c, cases[i].waited_ms, cases[i].accepted, text);
+		ck_assert_str_eq(text, cases[i].applied);
+		ck_assert_int_eq(any, text[0] != '\0');
+	}
+}
+END_TEST
+
 START_TEST(accept_is_weighed_as_the_rfc_says)
 {
 	static const struct {
@@ -340,6 +383,8 @@ main(void)
 	tcase_add_loop_test(
 	    t, a_result_is_judged_by_its_age_and_by_what_was_asked, 0, ARRAY_LEN(verdicts));
 	tcase_add_test(t, a_wait_is_capped);
+	tcase_add_test(t, of_a_preference_given_twice_the_first_counts);
+	tcase_add_test(t, what_was_heeded_is_told);
 	tcase_add_test(t, accept_is_weighed_as_the_rfc_says);
 	tcase_add_test(t, an_endpoint_answers_in_what_is_liked_best);
 	tcase_add_test(t, validators_match_as_the_rfc_says);
