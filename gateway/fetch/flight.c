@@ -34,7 +34,7 @@ struct flights {
 	struct lock lock;
 	struct flight
 	    *list; /* newest first, under way and lately ended: never more than a few hundred */
-	size_t ended;
+	size_t count, ended;
 	uint64_t next_id;
 	bool stopped;
 };
@@ -151,6 +151,7 @@ forget_one_locked(struct flights *fs, int64_t now_ms)
 	struct flight *f = *oldest;
 	*oldest = f->next;
 	f->listed = false;
+	fs->count--;
 	fs->ended--;
 	return f;
 }
@@ -218,17 +219,16 @@ flight_running(
 }
 
 struct flight *
-flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
-    size_t text_len, const char *consumer, bool *ret_leader)
+flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t text_len, const char *consumer, bool (*may_lead)(void *ctx), void *ctx, bool *ret_leader)
 {
 	forget_old(fs);
-	/* made before the lock is taken: a copy of megabytes must not hold up everyone */
+	*ret_leader = false;
 	struct flight *f = flight_running(fs, digest, text, text_len);
-	if (f != NULL) {
-		*ret_leader = false;
+	if (f != NULL)
 		return f;
-	}
 
+	/* made before the lock is taken: a copy of megabytes must not hold up everyone */
 	struct flight *made = flight_create(fs, digest, text, text_len, consumer);
 	if (made == NULL)
 		return NULL;
@@ -236,18 +236,26 @@ flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *
 	f = find_running_locked(fs, digest, text, text_len); /* somebody may have been quicker */
 	if (f != NULL) {
 		f->refs++;
-	} else {
+	} else if (may_lead == NULL || may_lead(ctx)) {
 		made->view.id = fs->next_id++;
 		made->next = fs->list;
 		made->listed = true;
 		fs->list = made;
+		fs->count++;
+		*ret_leader = true;
 	}
 	lock_drop(&fs->lock);
-	*ret_leader = f == NULL;
-	if (f == NULL)
+	if (*ret_leader)
 		return made;
 	flight_destroy(made);
 	return f;
+}
+
+struct flight *
+flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
+    size_t text_len, const char *consumer, bool *ret_leader)
+{
+	return flight_join_if(fs, digest, text, text_len, consumer, NULL, NULL, ret_leader);
 }
 
 bool
@@ -303,6 +311,35 @@ flight_find(struct flights *fs, uint64_t id)
 		f->refs++;
 	lock_drop(&fs->lock);
 	return f;
+}
+
+enum status
+flights_list(struct flights *fs, struct flight ***ret_list, size_t *ret_count)
+{
+	forget_old(fs);
+	lock_take(&fs->lock);
+	size_t room = fs->count, count = 0;
+	lock_drop(&fs->lock);
+	struct flight **list = calloc(room + 1, sizeof(struct flight *));
+	if (list == NULL)
+		return STATUS_NO_MEMORY;
+	lock_take(&fs->lock);
+	for (struct flight *f = fs->list; f != NULL && count < room; f = f->next) {
+		f->refs++;
+		list[count++] = f;
+	}
+	lock_drop(&fs->lock);
+	*ret_list = list;
+	*ret_count = count;
+	return STATUS_OK;
+}
+
+void
+flights_list_free(struct flight **list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		flight_release(list[i]);
+	free(list);
 }
 
 /* --- the fetch's side */

@@ -67,6 +67,12 @@ void flights_free(struct flights *fs); /* no flight may be held any more */
  * `consumer` is who asks first; it is kept with the flight. */
 struct flight *flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
     size_t text_len, const char *consumer, bool *ret_leader) NODISCARD;
+/* The same, but that a new one needs leave: may_lead() is asked if there is none under way, and no
+ * other can then begin before it has answered. It holds LOCK_FLIGHT and must be short. NULL also
+ * when it said no. */
+struct flight *flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BYTES],
+    const char *text, size_t text_len, const char *consumer, bool (*may_lead)(void *ctx), void *ctx,
+    bool *ret_leader) NODISCARD;
 /* Whether the upstream failed the last flight of this query that ended, none is under way, and it is
  * not longer ago than within_ms or than the wait that was told with the failure: *ret_status is
  * that failure, *ret_wait_ms what is left of the time. */
@@ -82,6 +88,11 @@ struct flights_view {
 };
 void flights_look(struct flights *fs, struct flights_view *ret);
 struct flight *flight_find(struct flights *fs, uint64_t id) NODISCARD; /* NULL: unknown */
+/* All of them, newest first, each held by the caller, who then gives back the list.
+ * STATUS_OK or STATUS_NO_MEMORY. */
+enum status flights_list(
+    struct flights *fs, struct flight ***ret_list, size_t *ret_count) NODISCARD;
+void flights_list_free(struct flight **list, size_t count);
 struct flight *flight_ref(struct flight *f);
 void flight_release(struct flight *f); /* NULL is fine */
 

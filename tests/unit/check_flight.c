@@ -149,6 +149,91 @@ START_TEST(sums_are_over_what_is_under_way)
 }
 END_TEST
 
+START_TEST(a_cancelled_one_is_no_failure)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	enum status st;
+	int64_t wait_ms;
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	flight_end(f, STATUS_CANCELLED, 0, NULL);
+	ck_assert(!flights_failed_lately(fs, digest_a, 1000000, &st, &wait_ms));
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
+static bool
+count_and_refuse(void *asked)
+{
+	++*(int *)asked;
+	return false;
+}
+
+START_TEST(leave_is_asked_for_a_new_flight_alone)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	int asked = 0;
+	ck_assert_ptr_null(
+	    flight_join_if(fs, digest_a, "a", 1, "team", count_and_refuse, &asked, &leader));
+	ck_assert(!leader);
+	ck_assert_int_eq(asked, 1);
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	ck_assert(leader);
+	struct flight *g =
+	    flight_join_if(fs, digest_a, "a", 1, "team", count_and_refuse, &asked, &leader);
+	ck_assert_ptr_eq(f, g);
+	ck_assert(!leader);
+	ck_assert_int_eq(asked, 1);
+	flight_release(g);
+	flight_end(f, STATUS_UPSTREAM_DOWN, 0, NULL);
+	flight_release(f);
+	ck_assert_ptr_null(
+	    flight_join_if(fs, digest_a, "a", 1, "team", count_and_refuse, &asked, &leader));
+	ck_assert_int_eq(asked, 2);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(the_list_is_newest_first_and_holds_what_is_in_it)
+{
+	struct flights *fs = flights_new();
+	struct flight **list, *flights[3];
+	size_t count;
+	bool leader;
+	ck_status(flights_list(fs, &list, &count), STATUS_OK);
+	ck_assert_uint_eq(count, 0);
+	flights_list_free(list, count);
+	for (size_t i = 0; i < ARRAY_LEN(flights); i++) {
+		const char text[] = {(char)('a' + i), '\0'};
+		flights[i] = join(fs, digest_a, text, &leader);
+	}
+	flight_end(flights[1], STATUS_CANCELLED, 0, NULL);
+	ck_status(flights_list(fs, &list, &count), STATUS_OK);
+	ck_assert_uint_eq(count, 3);
+	for (size_t i = 0; i < ARRAY_LEN(flights); i++) {
+		ck_assert_ptr_eq(list[i], flights[2 - i]);
+		flight_release(flights[2 - i]);
+	}
+	/* forgotten meanwhile, it is still there for the list */
+	for (int i = 0; i < 600; i++) {
+		char text[16];
+		snprintf(text, sizeof text, "q%d", i);
+		struct flight *g = join(fs, digest_b, text, &leader);
+		flight_end(g, STATUS_CANCELLED, 0, NULL);
+		flight_release(g);
+	}
+	size_t len;
+	ck_assert_str_eq(flight_text(list[1], &len), "b");
+	flights_list_free(list, count);
+	ck_status(flights_list(fs, &list, &count), STATUS_OK);
+	ck_assert_uint_lt(count, 300);
+	flights_list_free(list, count);
+	flights_free(fs);
+}
+END_TEST
+
 START_TEST(waiting_ends_at_its_deadline)
 {
 	struct flights *fs = flights_new();
@@ -335,6 +420,9 @@ main(void)
 	tcase_add_test(t, a_failure_is_remembered_until_the_next_flight);
 	tcase_add_test(t, only_a_failure_of_the_upstream_is_remembered);
 	tcase_add_test(t, sums_are_over_what_is_under_way);
+	tcase_add_test(t, a_cancelled_one_is_no_failure);
+	tcase_add_test(t, leave_is_asked_for_a_new_flight_alone);
+	tcase_add_test(t, the_list_is_newest_first_and_holds_what_is_in_it);
 	tcase_add_test(t, waiting_ends_at_its_deadline);
 	tcase_add_test(t, hundreds_of_waiters_wake_at_once);
 	tcase_add_test(t, stopping_ends_the_waiting_without_an_end);
