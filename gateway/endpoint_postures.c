@@ -59,7 +59,8 @@ cache_headers(struct request *r, const char *etag)
 		response_header(resp, "Cache-Status", "posturegate; fwd=%s; collapsed", r->fwd);
 		break;
 	default:
-		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64, ttl);
+		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64 "%s", ttl,
+		    r->served == SERVED_STALE && r->stale == STALE_QUOTA ? "; detail=quota" : "");
 	}
 }
 

@@ -317,6 +317,7 @@ make_parts(struct parts *p)
 		return false;
 	p->gateway.signing_key = p->signing_key;
 	if ((p->gateway.access = access_new(s->consumers, s->consumer_count)) == NULL ||
+	    (p->gateway.quota = quota_new(s->consumer_count)) == NULL ||
 	    (p->janitor = janitor_new(p->gateway.cache)) == NULL)
 		return false;
 	enum status st = fcgi_listen(s->socket, &p->listen_fd);
@@ -348,6 +349,7 @@ free_parts(struct parts *p)
 	memory_free(g->memory);
 	budget_free(g->budget);
 	credential_free(g->credential);
+	quota_free(g->quota);
 	access_free(g->access);
 	cache_close(g->cache);
 	crypto_secret_free(p->signing_key);

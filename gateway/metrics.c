@@ -32,6 +32,7 @@ static const char *const values_reason[] = {
     [STALE_AGE] = "stale",
     [STALE_ERROR] = "error",
     [STALE_LIMIT] = "limit",
+    [STALE_QUOTA] = "quota",
 };
 
 static const char *const values_state_ended[] = {

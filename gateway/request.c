@@ -458,6 +458,19 @@ accepted(struct request *r)
 	return STEP_respond;
 }
 
+static enum stale
+stale_by(enum status st)
+{
+	switch (st) {
+	case STATUS_UPSTREAM_LIMIT:
+		return STALE_LIMIT;
+	case STATUS_QUOTA_EXCEEDED:
+		return STALE_QUOTA;
+	default:
+		return STALE_ERROR;
+	}
+}
+
 /* A fetch failed, or would: an older result may still stand in (RFC 5861 stale-if-error), but not
  * for one who asked for no stored answer. */
 static enum step
@@ -465,7 +478,7 @@ no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char 
 {
 	const struct cache_manifest *m = r->result != NULL ? cache_manifest(r->result) : NULL;
 	if (may_stand_in(r))
-		return serve_stale(r, st == STATUS_UPSTREAM_LIMIT ? STALE_LIMIT : STALE_ERROR);
+		return serve_stale(r, stale_by(st));
 	char extra[64];
 	if (m != NULL)
 		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64,
@@ -532,15 +545,48 @@ wait_for_flight(struct request *r)
 	return over;
 }
 
+/* A new flight counts against the consumer's quota. */
+struct turn {
+	const struct request *r;
+	bool leader;
+	int64_t minute;  /* in which it was counted */
+	int64_t wait_ms; /* until the next may be counted; 0: this one was, or need not be */
+};
+
+static bool
+take_turn(void *ctx)
+{
+	struct turn *t = ctx;
+	const struct consumer *c = t->r->consumer;
+	return quota_take(
+	    t->r->gateway->quota, c->number, c->quota, clock_mono_ms(), &t->minute, &t->wait_ms);
+}
+
+/* What is stored is for everyone, also what another's fetch has brought since the lookup. */
+static enum step
+over_quota(struct request *r, int64_t wait_ms)
+{
+	struct cache_result *made;
+	enum verdict verdict;
+	if (look(r, &made, &verdict) == STATUS_OK) {
+		cache_release(r->result);
+		r->result = made;
+		if (verdict == VERDICT_FRESH) {
+			r->served = SERVED_HIT;
+			return STEP_answer;
+		}
+	}
+	return no_answer(r, STATUS_QUOTA_EXCEEDED, wait_ms, NULL);
+}
+
 /* The flight to wait for: the one under way, or a new one that this request leads. Without one, what
  * it ends with. */
 static enum step
-join(struct request *r, bool *ret_leader)
+join(struct request *r, struct turn *turn)
 {
 	struct gateway *g = r->gateway;
 	struct buf reason;
 	int64_t wait_ms = 0;
-	*ret_leader = false;
 	r->flight = flight_running(g->flights, r->digest, r->canon.data, r->canon.len);
 	if (r->flight != NULL)
 		return STEP_follow;
@@ -552,23 +598,28 @@ join(struct request *r, bool *ret_leader)
 	buf_fini(&reason);
 	if (st != STATUS_OK)
 		return next;
-	r->flight = flight_join(
-	    g->flights, r->digest, r->canon.data, r->canon.len, r->consumer->name, ret_leader);
-	return r->flight != NULL ? STEP_follow : request_problem(r, STATUS_NO_MEMORY, NULL);
+	r->flight = flight_join_if(g->flights, r->digest, r->canon.data, r->canon.len,
+	    r->consumer->name, take_turn, turn, &turn->leader);
+	if (r->flight != NULL)
+		return STEP_follow;
+	return turn->wait_ms > 0 ? over_quota(r, turn->wait_ms)
+				 : request_problem(r, STATUS_NO_MEMORY, NULL);
 }
 
 static enum step
 step_follow(struct request *r)
 {
-	bool leader;
-	enum step next = join(r, &leader);
+	struct turn turn = {.r = r};
+	enum step next = join(r, &turn);
 	if (next != STEP_follow)
 		return next;
-	if (!leader) {
+	if (!turn.leader) {
 		metrics_coalesced(r->gateway->stats);
 		fetch_promote(r->gateway->fetcher, r->flight, r->consumer->name);
 	}
-	r->leads = leader && lead(r, r->flight, BUDGET_INTERACTIVE);
+	r->leads = turn.leader && lead(r, r->flight, BUDGET_INTERACTIVE);
+	if (turn.leader && !r->leads)
+		quota_give_back(r->gateway->quota, r->consumer->number, turn.minute);
 	if (!wait_for_flight(r)) {
 		if (!may_stand_in(r) || !wait_is_announced(r))
 			return accepted(r);
@@ -579,7 +630,7 @@ step_follow(struct request *r)
 		return fetch_failed(r);
 	cache_release(r->result);
 	r->result = made;
-	r->served = r->leads ? SERVED_MISS : leader ? SERVED_HIT : SERVED_COLLAPSED;
+	r->served = r->leads ? SERVED_MISS : turn.leader ? SERVED_HIT : SERVED_COLLAPSED;
 	return STEP_answer;
 }
 
@@ -597,8 +648,10 @@ step_answer(struct request *r)
 static const char *
 reason(const struct request *r)
 {
-	static const char *const stale[] = {
-	    [STALE_AGE] = "stale", [STALE_ERROR] = "error", [STALE_LIMIT] = "limit"};
+	static const char *const stale[] = {[STALE_AGE] = "stale",
+	    [STALE_ERROR] = "error",
+	    [STALE_LIMIT] = "limit",
+	    [STALE_QUOTA] = "quota"};
 	if (r->served == SERVED_STALE)
 		return stale[r->stale];
 	return r->fwd != NULL ? r->fwd : "-";

@@ -8,6 +8,7 @@
 #include "cache/cache.h"
 #include "gateway/fetch/fetch.h"
 #include "gateway/front/access.h"
+#include "gateway/front/quota.h"
 #include "gateway/front/workers.h"
 #include "gateway/ops/settings.h"
 #include "gateway/ops/stats.h"
@@ -16,6 +17,7 @@
 struct gateway {
 	const struct settings *settings;
 	struct access *access;
+	struct quota *quota;
 	struct cache *cache;
 	struct flights *flights;
 	struct memory *memory;

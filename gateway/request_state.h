@@ -26,8 +26,8 @@ enum step {
 enum served { SERVED_NONE, SERVED_HIT, SERVED_STALE, SERVED_MISS, SERVED_COLLAPSED };
 
 /* Why a result that is no longer fresh was served: it is refreshed behind, the fetch failed, the
- * upstream has announced a wait. */
-enum stale { STALE_AGE, STALE_ERROR, STALE_LIMIT };
+ * upstream has announced a wait, the consumer's quota is used up. */
+enum stale { STALE_AGE, STALE_ERROR, STALE_LIMIT, STALE_QUOTA };
 
 struct request {
 	struct gateway *gateway;

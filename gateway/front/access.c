@@ -28,11 +28,13 @@ access_new(const struct settings_consumer *list, size_t count)
 		uint8_t digest[SHA256_BYTES];
 		*to = (struct consumer){
 		    .name = from->name,
+		    .number = i,
 		    .policies = {from->policies, from->policy_count},
 		    .all_policies = from->all_policies,
 		    .evidence = from->evidence,
 		    .force = from->force,
 		    .admin = from->admin,
+		    .quota = from->quota,
 		    .key_count = from->key_count,
 		    .expires_s = from->expires_s,
 		};

@@ -15,15 +15,17 @@
 
 struct consumer {
 	const char *name;
+	size_t number;           /* among all of them, from 0 */
 	struct id_list policies; /* ascending */
 	bool all_policies;
 	bool evidence, force, admin;
-	uint8_t tag[8];   /* of its name, for cursors */
-	uint8_t grant[8]; /* of its policies, for validators: another grant, another tag */
+	uint64_t quota;    /* queries an hour that need the upstream; 0: no limit */
+	int64_t expires_s; /* wall; INT64_MAX: never */
+	uint8_t tag[8];    /* of its name, for cursors */
+	uint8_t grant[8];  /* of its policies, for validators: another grant, another tag */
 	/* access's own */
 	uint8_t keys[2][SHA256_BYTES];
 	unsigned key_count;
-	int64_t expires_s;
 };
 
 struct access;

@@ -6,6 +6,7 @@ libfront_a_SOURCES = \
 	gateway/front/cors.c gateway/front/cors.h \
 	gateway/front/fcgi.c gateway/front/fcgi.h \
 	gateway/front/media.c gateway/front/media.h gateway/front/media_table.h \
+	gateway/front/quota.c gateway/front/quota.h \
 	gateway/front/response.c gateway/front/response.h \
 	gateway/front/route.c gateway/front/route.h gateway/front/route_table.h \
 	gateway/front/workers.c gateway/front/workers.h

@@ -147,7 +147,8 @@ SETTING(consumer, legacy, CHOICE, legacy, "strict", 0, 0,
 	"What becomes of its calls in the upstream's old protocol whose meaning has changed: "
 	"strict refuses, warn answers with a warning, allow answers. It has no effect yet.")
 SETTING(consumer, quota, NUMBER, quota, "0", 0, 1000000000,
-	"Queries an hour that need the upstream; 0 is no limit. It has no effect yet.")
+	"Queries an hour that may begin a fetch; 0 is no limit. Beyond it what is stored is served, "
+	"and the rest is refused.")
 
 #undef WORD
 #undef SETTING
