@@ -15,17 +15,23 @@ typedef enum step endpoint_f(struct request *r);
 /* The endpoint of r->routed.route. */
 endpoint_f endpoint_answer;
 
-endpoint_f endpoint_healthz, endpoint_readyz; /* endpoint_health.c */
-endpoint_f endpoint_fetch;                    /* endpoint_fetches.c */
-endpoint_f endpoint_metrics;                  /* endpoint_metrics.c */
-endpoint_f endpoint_postures;                 /* endpoint_postures.c */
-endpoint_f endpoint_policies, endpoint_hosts; /* endpoint_policies.c */
+endpoint_f endpoint_healthz, endpoint_readyz;   /* endpoint_health.c */
+endpoint_f endpoint_fetch, endpoint_fetches;    /* endpoint_fetches.c; below /admin/ too */
+endpoint_f endpoint_budget, endpoint_consumers; /* endpoint_admin.c */
+endpoint_f endpoint_postures;                   /* endpoint_postures.c */
+endpoint_f endpoint_policies, endpoint_hosts;   /* endpoint_policies.c */
+endpoint_f endpoint_metrics;                    /* endpoint_metrics.c */
 
 /* The answer of any endpoint whose data are the records of r->result: validators and cache headers,
  * 304, the page, its Link. Of p->cursor it fills in what begins a walk. */
 enum step endpoint_page(struct request *r, struct page *p);
 
 /* A fetch as a JSON object: also the body of a 202. */
-void endpoint_fetch_json(struct flight *flight, struct buf *b);
+enum fetch_shown {
+	FETCH_HIDES_COUNTS = 1, /* of records that the grant may hide */
+	FETCH_NAMES_CONSUMER = 2,
+	FETCH_CUTS_QUERY = 4, /* which may have megabytes */
+};
+void endpoint_fetch_json(struct flight *flight, unsigned shown, struct buf *b);
 
 #endif

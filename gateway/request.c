@@ -16,16 +16,6 @@
 #include "gateway/front/cors.h"
 #include "gateway/metrics.h"
 
-/* --- ending early */
-
-static enum step
-problem_errors(struct request *r, const char *detail)
-{
-	r->status = STATUS_BAD_REQUEST;
-	response_problem(&r->response, STATUS_BAD_REQUEST, r->id, detail, &r->errors, 0, NULL);
-	return STEP_respond;
-}
-
 /* --- read */
 
 /* nginx's own id of the request; one of ours where a site does not pass it. */
@@ -107,6 +97,14 @@ step_route(struct request *r)
 
 /* --- authorize */
 
+/* Some look at what there is, and lead to no result. */
+static bool
+leads_to_a_result(const struct routed *routed)
+{
+	return routed->route != ROUTE_FETCHES && routed->route != ROUTE_FETCH &&
+	       !routed->needs_admin;
+}
+
 static enum step
 step_authorize(struct request *r)
 {
@@ -118,7 +116,9 @@ step_authorize(struct request *r)
 		    r, st, "Show one key, once: in Authorization or in X-API-Key.");
 	if (st != STATUS_OK)
 		return request_problem(r, st, NULL);
-	return r->routed.route == ROUTE_FETCH ? STEP_answer : STEP_parse;
+	if (r->routed.needs_admin && !r->consumer->admin)
+		return request_problem(r, STATUS_FORBIDDEN, "This is for administrators.");
+	return leads_to_a_result(&r->routed) ? STEP_parse : STEP_answer;
 }
 
 /* --- parse */
@@ -240,7 +240,7 @@ step_parse(struct request *r)
 	if (st == STATUS_OK)
 		refuse_unserved(r);
 	if (r->errors.count > 0)
-		return problem_errors(r, "Every offending parameter is listed.");
+		return request_problem_errors(r, "Every offending parameter is listed.");
 	if (st != STATUS_OK)
 		return request_problem(
 		    r, st, st == STATUS_TOO_LARGE ? "A body may have 4 MiB." : NULL);
@@ -454,7 +454,8 @@ accepted(struct request *r)
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
 	response_header(&r->response, "Retry-After", "%d", ASK_AGAIN_MS / 1000);
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
-	endpoint_fetch_json(r->flight, &r->response.body);
+	bool hides = !r->consumer->all_policies && r->query.policies.count == 0;
+	endpoint_fetch_json(r->flight, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
 	return STEP_respond;
 }
 

@@ -26,6 +26,14 @@ request_problem(struct request *r, enum status st, const char *detail)
 }
 
 enum step
+request_problem_errors(struct request *r, const char *detail)
+{
+	r->status = STATUS_BAD_REQUEST;
+	response_problem(&r->response, STATUS_BAD_REQUEST, r->id, detail, &r->errors, 0, NULL);
+	return STEP_respond;
+}
+
+enum step
 request_problem_later(struct request *r, enum status st, int64_t retry_after_ms)
 {
 	r->status = st;

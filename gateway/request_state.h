@@ -74,6 +74,8 @@ bool request_is_internal(const struct request *r);
 
 /* The answer becomes a problem; what was written of it is gone. `detail` may be NULL. */
 enum step request_problem(struct request *r, enum status st, const char *detail);
+/* 400 with everything in r->errors. */
+enum step request_problem_errors(struct request *r, const char *detail);
 enum step request_problem_later(struct request *r, enum status st, int64_t retry_after_ms);
 
 #endif

@@ -17,6 +17,7 @@ STATUS(FORBIDDEN, 403, NEVER, "forbidden", "The consumer's grant does not cover 
 STATUS(NOT_FOUND, 404, NEVER, "not-found", "There is nothing here")
 STATUS(METHOD_NOT_ALLOWED, 405, NEVER, "method-not-allowed", "The method is not allowed here")
 STATUS(NOT_ACCEPTABLE, 406, NEVER, "not-acceptable", "No representation is acceptable")
+STATUS(FETCH_ENDED, 409, NEVER, "fetch-ended", "The fetch has ended already")
 STATUS(CURSOR_EXPIRED, 410, NEVER, "cursor-expired", "The cursor's result is gone")
 STATUS(TOO_LARGE, 413, NEVER, "too-large", "The request is too large")
 STATUS(URI_TOO_LONG, 414, NEVER, "uri-too-long", "The URL is too long")

@@ -701,6 +701,23 @@ stop_one(struct fetcher *o)
 	return found;
 }
 
+bool
+fetch_cancel(struct fetcher *o, const struct flight *flight)
+{
+	lock_take(&o->lock);
+	struct fetch *f = o->list;
+	while (f != NULL && f->flight != flight)
+		f = f->next;
+	bool mine = f != NULL && f->failed == STATUS_OK && !f->over;
+	if (mine)
+		fail_locked(f, STATUS_CANCELLED, 0);
+	bool turn = mine && take_turn_locked(f);
+	lock_drop(&o->lock);
+	if (turn)
+		fetch_go_on(f);
+	return mine;
+}
+
 void
 fetcher_free(struct fetcher *o)
 {

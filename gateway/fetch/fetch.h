@@ -93,4 +93,9 @@ int64_t fetch_estimate_ms(struct fetcher *f, const struct flight *flight);
 enum status fetch_forecast(
     struct fetcher *f, const struct query *q, struct buf *reason, int64_t *ret_wait_ms) NODISCARD;
 
+/* Ends the fetch of this flight with STATUS_CANCELLED: calls that wait are taken back, those under
+ * way give up, and everyone who waits is told by the flight's end, at once or in a moment. Does
+ * not wait for it. False: there is no such fetch (any more), or it is failing already. */
+bool fetch_cancel(struct fetcher *f, const struct flight *flight);
+
 #endif

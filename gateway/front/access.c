@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -101,6 +102,19 @@ access_check(const struct access *a, const char *authorization, unsigned authori
 		return STATUS_UNAUTHORIZED;
 	*ret_consumer = c;
 	return STATUS_OK;
+}
+
+size_t
+access_count(const struct access *a)
+{
+	return a->count;
+}
+
+const struct consumer *
+access_at(const struct access *a, size_t number)
+{
+	assert(number < a->count);
+	return &a->list[number];
 }
 
 bool

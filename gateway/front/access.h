@@ -42,6 +42,10 @@ enum status access_check(const struct access *a, const char *authorization, unsi
     const char *api_key, unsigned api_keys, int64_t now_s,
     const struct consumer **ret_consumer) NODISCARD;
 
+/* All of them: numbers from 0 to access_count()-1. Borrowed. */
+size_t access_count(const struct access *a);
+const struct consumer *access_at(const struct access *a, size_t number);
+
 /* Whether the grant covers every policy that the query names. */
 bool access_covers(const struct consumer *c, const struct id_list *policies);
 

@@ -6,6 +6,8 @@
 #include "gateway/base/attr.h"
 #include "gateway/front/route.h"
 
+#define ADMIN_PATHS "/admin/" /* what is below needs an administrator, whatever its row says */
+
 static const struct {
 	const char *path;
 	unsigned methods;
@@ -94,6 +96,12 @@ path_fits(
 	return true;
 }
 
+static bool
+is_fetch(enum route route)
+{
+	return route == ROUTE_FETCH || route == ROUTE_ADMIN_FETCH;
+}
+
 void
 route_find(const char *uri, size_t len, struct routed *ret)
 {
@@ -112,8 +120,9 @@ route_find(const char *uri, size_t len, struct routed *ret)
 		ret->route = (enum route)i;
 		ret->allowed = routes[i].methods;
 		ret->needs_key = routes[i].needs_key;
+		ret->needs_admin = strncmp(routes[i].path, ADMIN_PATHS, strlen(ADMIN_PATHS)) == 0;
 		ret->takes_query = routes[i].takes_query;
-		ret->id = read_id(id, id_len, i == ROUTE_FETCH ? 16 : 10);
+		ret->id = read_id(id, id_len, is_fetch((enum route)i) ? 16 : 10);
 		return;
 	}
 }

@@ -30,6 +30,7 @@ struct routed {
 	enum route route;
 	unsigned allowed; /* enum route_method bits of the path */
 	bool needs_key;
+	bool needs_admin;  /* and that of an administrator */
 	bool takes_query;  /* parameters in the URL */
 	uint64_t id;       /* of a path with an ID in it; 0 if the text is no ID */
 	const char *query; /* behind '?', not decoded; "" without; borrowed from uri */

@@ -1,6 +1,7 @@
 /* clang-format off */
 /* Every endpoint, once. One '*' in a path stands for a segment that is an ID (decimal, or
- * hexadecimal behind /v1/fetches/). Of several that fit the first holds.
+ * hexadecimal for a fetch). Of several that fit the first holds. Below /admin/ the key must be an
+ * administrator's.
  *
  *     ROUTE(name, path, methods, needs a key, takes parameters in the URL, what it gives)
  */
@@ -9,7 +10,12 @@ ROUTE(POSTURES_QUERY, "/v1/postures/query", METHOD_POST, true, false, "the same,
 ROUTE(POSTURE, "/v1/postures/*", METHOD_GET | METHOD_HEAD, true, true, "one posture by its ID")
 ROUTE(POLICIES, "/v1/policies", METHOD_GET | METHOD_HEAD, true, true, "a page of the policy list")
 ROUTE(POLICY_HOSTS, "/v1/policies/*/hosts", METHOD_GET | METHOD_HEAD, true, true, "a page of the hosts that a policy resolves to")
+ROUTE(FETCHES, "/v1/fetches", METHOD_GET | METHOD_HEAD, true, true, "fetches under way and lately ended")
 ROUTE(FETCH, "/v1/fetches/*", METHOD_GET | METHOD_HEAD, true, false, "a fetch under way or lately ended")
+ROUTE(ADMIN_FETCHES, "/admin/v1/fetches", METHOD_GET | METHOD_HEAD, true, true, "the fetches of all consumers")
+ROUTE(ADMIN_FETCH, "/admin/v1/fetches/*", METHOD_GET | METHOD_HEAD | METHOD_DELETE, true, false, "one of them; DELETE cancels it")
+ROUTE(ADMIN_BUDGET, "/admin/v1/budget", METHOD_GET | METHOD_HEAD, true, false, "what is left of the upstream's limits")
+ROUTE(ADMIN_CONSUMERS, "/admin/v1/consumers", METHOD_GET | METHOD_HEAD, true, false, "consumers, their grants and quotas")
 ROUTE(HEALTHZ, "/healthz", METHOD_GET | METHOD_HEAD, false, false, "the process is alive")
 ROUTE(READYZ, "/readyz", METHOD_GET | METHOD_HEAD, false, false, "something can be served")
 ROUTE(METRICS, "/metrics", METHOD_GET | METHOD_HEAD, false, false, "figures for monitoring, for inside networks")

@@ -142,7 +142,7 @@ SETTING(consumer, evidence, BOOL, evidence, "false", 0, 0,
 SETTING(consumer, force, BOOL, force, "false", 0, 0,
 	"Whether it may have results fetched anew.")
 SETTING(consumer, admin, BOOL, admin, "false", 0, 0,
-	"Whether it is an administrator. It has no effect yet.")
+	"Whether it is an administrator: sees the fetches of all consumers, and may cancel them.")
 SETTING(consumer, legacy, CHOICE, legacy, "strict", 0, 0,
 	"What becomes of its calls in the upstream's old protocol whose meaning has changed: "
 	"strict refuses, warn answers with a warning, allow answers. It has no effect yet.")

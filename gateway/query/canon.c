@@ -244,6 +244,26 @@ query_from_canon(struct arena *a, const char *text, size_t len, struct query *re
 	return st;
 }
 
+enum status
+query_canon_policies(struct arena *a, const char *text, size_t len, struct id_list *ret_policies)
+{
+	static const char name[] = ";policy=";
+	enum query_kind kind;
+	const char *pairs, *end = text + len;
+	*ret_policies = (struct id_list){0};
+	if (!take_kind(text, len, &kind, &pairs) || (size_t)(end - pairs) < strlen(name) ||
+	    memcmp(pairs, name, strlen(name)) != 0)
+		return STATUS_OK;
+	/* cut behind its first parameter, it is the canonical text of a shorter query */
+	const char *stop = memchr(pairs + 1, ';', (size_t)(end - pairs - 1));
+	struct query q;
+	enum status st =
+	    query_from_canon(a, text, (size_t)((stop != NULL ? stop : end) - text), &q);
+	if (st == STATUS_OK)
+		*ret_policies = q.policies;
+	return st;
+}
+
 void
 query_digest(const char *text, size_t len, uint8_t ret_digest[SHA256_BYTES])
 {

@@ -128,6 +128,7 @@ enum query_use {
 	QUERY_SUMMARY,  /* GET /v1/postures/summary: scope, filter and by */
 	QUERY_POLICIES, /* GET /v1/policies: evaluatedSince, limit, cursor */
 	QUERY_HOSTS,    /* GET /v1/policies/{id}/hosts: limit, cursor */
+	QUERY_FETCHES,  /* GET /v1/fetches: limit */
 };
 
 /* Maps a member's name to its number in `fields` (0-63), or -1. */
@@ -164,6 +165,11 @@ void query_canon(const struct query *q, struct buf *text);
  *   STATUS_OK, STATUS_CORRUPT (any other text), STATUS_NO_MEMORY */
 enum status query_from_canon(
     struct arena *a, const char *text, size_t len, struct query *ret_query) NODISCARD;
+/* Only the policies of a canonical text; none if it is by posture, or of no query. What stands
+ * behind them, which can be megabytes, is not read.
+ *   STATUS_OK, STATUS_CORRUPT, STATUS_NO_MEMORY */
+enum status query_canon_policies(
+    struct arena *a, const char *text, size_t len, struct id_list *ret_policies) NODISCARD;
 void query_digest(const char *text, size_t len, uint8_t ret_digest[SHA256_BYTES]);
 
 /* --- cursor (cursor.c) */

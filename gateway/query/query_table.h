@@ -130,7 +130,7 @@ PARAM(by, SET, by, BY, 0, 0, VIEW, IN(SUMMARY), "",
 PARAM(fields, FIELDS, fields, NONE, 0, 0, VIEW, IN(POSTURES) | IN(POSTURE), "",
 	"Members of a posture to show; without it all of them.")
 PARAM(limit, NUMBER, limit, NONE, 1, LIMIT_PAGE_RECORDS, VIEW,
-	IN(POSTURES) | IN(POLICIES) | IN(HOSTS), "",
+	IN(POSTURES) | IN(POLICIES) | IN(HOSTS) | IN(FETCHES), "",
 	"Most records in a page; a page may hold fewer.")
 PARAM(cursor, TEXT, cursor, NONE, 0, 0, VIEW, IN(POSTURES) | IN(POLICIES) | IN(HOSTS), "",
 	"Where a walk goes on: page.next of the page before; beside it only limit may stand.")

@@ -1,5 +1,6 @@
 # End to end: real nginx, real daemon, simulated upstream. Python's standard library only.
 E2E_TESTS = \
+	tests/e2e/test_access.py \
 	tests/e2e/test_budget.py \
 	tests/e2e/test_clock.py \
 	tests/e2e/test_faults.py \

@@ -56,6 +56,14 @@ static const struct {
     {"/v1/policies/17?/hosts", ROUTE_UNKNOWN, 0, "/hosts"},
     {"/v1/fetches/ab12", ROUTE_FETCH, 0xab12, ""},
     {"/v1/fetches/xyz", ROUTE_FETCH, 0, ""},
+    {"/v1/fetches?limit=1", ROUTE_FETCHES, 0, "limit=1"},
+    {"/v1/fetches/", ROUTE_UNKNOWN, 0, ""},
+    {"/admin/v1/fetches", ROUTE_ADMIN_FETCHES, 0, ""},
+    {"/admin/v1/fetches/ab12", ROUTE_ADMIN_FETCH, 0xab12, ""},
+    {"/admin/v1/budget", ROUTE_ADMIN_BUDGET, 0, ""},
+    {"/admin/v1/consumers", ROUTE_ADMIN_CONSUMERS, 0, ""},
+    {"/admin/", ROUTE_UNKNOWN, 0, ""},
+    {"/admin/v2/budget", ROUTE_UNKNOWN, 0, ""},
     {"/healthz", ROUTE_HEALTHZ, 0, ""},
     {"/readyz", ROUTE_READYZ, 0, ""},
     {"/metrics", ROUTE_METRICS, 0, ""},
@@ -72,6 +80,27 @@ START_TEST(a_path_has_one_spelling)
 	ck_assert_uint_eq(r.id, routes[_i].id);
 	ck_assert_uint_eq(r.query_len, strlen(routes[_i].query));
 	ck_assert_mem_eq(r.query, routes[_i].query, r.query_len);
+	/* below /admin/ everything is for administrators, and nothing else is */
+	bool admin = strncmp(routes[_i].uri, "/admin/", 7) == 0;
+	ck_assert_int_eq(r.needs_admin, admin && r.route != ROUTE_UNKNOWN);
+	ck_assert(!r.needs_admin || r.needs_key);
+}
+END_TEST
+
+START_TEST(methods_are_named_as_they_are_read)
+{
+	static const char *const names[] = {"GET", "HEAD", "POST", "DELETE", "OPTIONS"};
+	char text[ROUTE_METHODS_BYTES];
+	unsigned all = 0;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		enum route_method method = route_method(names[i]);
+		ck_assert_str_eq(route_methods(method, text), names[i]);
+		ck_assert_uint_eq(all & method, 0);
+		all |= method;
+	}
+	ck_assert_str_eq(route_methods(all, text), "GET, HEAD, POST, DELETE, OPTIONS");
+	ck_assert_str_eq(route_methods(0, text), "");
+	ck_assert_int_eq(route_method("get"), METHOD_OTHER);
 }
 END_TEST
 
@@ -379,6 +408,7 @@ main(void)
 	Suite *s = suite_create("front");
 	TCase *t = tcase_create("front");
 	tcase_add_loop_test(t, a_path_has_one_spelling, 0, ARRAY_LEN(routes));
+	tcase_add_test(t, methods_are_named_as_they_are_read);
 	tcase_add_test(t, directives_are_read_and_nonsense_is_left_aside);
 	tcase_add_loop_test(
 	    t, a_result_is_judged_by_its_age_and_by_what_was_asked, 0, ARRAY_LEN(verdicts));

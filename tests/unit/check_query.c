@@ -444,6 +444,8 @@ START_TEST(takes_only_what_the_call_takes)
 	    STATUS_BAD_REQUEST);
 	ck_status(parse_use(QUERY_HOSTS, "limit=5", &q), STATUS_OK);
 	ck_status(parse_use(QUERY_HOSTS, "policy=5", &q), STATUS_BAD_REQUEST);
+	ck_status(parse_use(QUERY_FETCHES, "limit=5", &q), STATUS_OK);
+	ck_status(parse_use(QUERY_FETCHES, "policy=5&cursor=x", &q), STATUS_BAD_REQUEST);
 }
 END_TEST
 
@@ -696,6 +698,36 @@ START_TEST(writes_the_canonical_text_of_the_document)
 	    ";inactive=exclude;status=Passed,Failed;previousStatus=Error;criticality=0,5"
 	    ";evaluatedSince=0;scannedFrom=0;scannedTo=86399;changedSince=7");
 	ck_assert_str_eq(canon_of("posture=9,1-5,3-7"), "q1;posture=1-7,9");
+}
+END_TEST
+
+START_TEST(gives_the_policies_of_a_canonical_text_alone)
+{
+	static const struct {
+		const char *text;
+		size_t count;
+		enum status status;
+	} cases[] = {
+	    {"q1;policy=3,9;host=1,2;evidence=basic", 2, STATUS_OK},
+	    {"q1;policy=3,9;what comes later is not read", 2, STATUS_OK},
+	    {"q1;policy=3", 1, STATUS_OK},
+	    {"q1;posture=1-9", 0, STATUS_OK},
+	    {"h1;policy=3", 1, STATUS_OK},
+	    {"p1", 0, STATUS_OK},
+	    {"p1;evaluatedSince=5", 0, STATUS_OK},
+	    {"x1;policy=3", 0, STATUS_OK},
+	    {"p1;policy=3", 0, STATUS_CORRUPT},
+	    {"", 0, STATUS_OK},
+	    {"q1;policy=9,3;host=1", 0, STATUS_CORRUPT},
+	    {"q1;policy=", 0, STATUS_CORRUPT},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct id_list policies;
+		ck_status(
+		    query_canon_policies(&arena, cases[i].text, strlen(cases[i].text), &policies),
+		    cases[i].status);
+		ck_assert_uint_eq(policies.count, cases[i].count);
+	}
 }
 END_TEST
 
@@ -1468,6 +1500,7 @@ main(void)
 	TCase *canonical = tcase_create("canonical text");
 	tcase_add_checked_fixture(canonical, setup, teardown);
 	tcase_add_test(canonical, writes_the_canonical_text_of_the_document);
+	tcase_add_test(canonical, gives_the_policies_of_a_canonical_text_alone);
 	tcase_add_test(canonical, leaves_defaults_and_the_view_out_of_the_canonical_text);
 	tcase_add_test(canonical, tells_apart_what_concatenates_alike);
 	tcase_add_test(canonical, canon_is_the_same_for_every_order_repetition_and_spelling);
