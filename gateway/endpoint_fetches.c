@@ -45,20 +45,19 @@ add_progress(const struct flight_progress *p, bool hides_counts, struct buf *b)
 }
 
 static void
-add_times(const struct flight_view *v, struct buf *b)
+add_times(const struct flight_view *v, int64_t estimate_ms, struct buf *b)
 {
 	int64_t ms = (v->ended_ms != 0 ? v->ended_ms : clock_mono_ms()) - v->begun_ms;
-	uint64_t left = v->progress.calls_planned - v->progress.calls_done;
 	buf_printf(
 	    b, ",\"seconds\":%" PRId64 ".%03d,\"estimateSeconds\":", ms / 1000, (int)(ms % 1000));
-	if (v->state == FLIGHT_FETCHING && v->progress.calls_done > 0)
-		buf_u64(b, (uint64_t)ms * left / v->progress.calls_done / 1000);
+	if (v->ended_ms == 0 && estimate_ms >= 0)
+		buf_i64(b, (estimate_ms + 999) / 1000);
 	else
 		buf_str_add(b, "null");
 }
 
 void
-endpoint_fetch_json(struct flight *flight, unsigned shown, struct buf *b)
+endpoint_fetch_json(struct fetcher *fetcher, struct flight *flight, unsigned shown, struct buf *b)
 {
 	struct flight_view v;
 	flight_look(flight, &v);
@@ -69,7 +68,7 @@ endpoint_fetch_json(struct flight *flight, unsigned shown, struct buf *b)
 	}
 	add_query(flight, shown & FETCH_CUTS_QUERY, b);
 	add_progress(&v.progress, shown & FETCH_HIDES_COUNTS, b);
-	add_times(&v, b);
+	add_times(&v, fetch_estimate_ms(fetcher, flight), b);
 	buf_str_add(b, ",\"result\":");
 	if (v.result != 0)
 		buf_printf(b, "\"%016" PRIx64 "\"", v.result);
@@ -127,7 +126,7 @@ add_list(struct request *r, struct flight **list, size_t count)
 			continue;
 		if (left-- < r->query.limit)
 			buf_byte(b, ',');
-		endpoint_fetch_json(list[i], shown | FETCH_CUTS_QUERY, b);
+		endpoint_fetch_json(r->gateway->fetcher, list[i], shown | FETCH_CUTS_QUERY, b);
 	}
 	buf_str_add(b, "]}\n");
 	arena_fini(&scratch);
@@ -187,7 +186,7 @@ cancelled(struct request *r, unsigned shown)
 	    r->consumer->name);
 	r->response.http = v.ended_ms != 0 ? 200 : 202;
 	headers(r);
-	endpoint_fetch_json(r->flight, shown, &r->response.body);
+	endpoint_fetch_json(r->gateway->fetcher, r->flight, shown, &r->response.body);
 	return STEP_respond;
 }
 
@@ -201,6 +200,6 @@ endpoint_fetch(struct request *r)
 	if (r->method == METHOD_DELETE)
 		return cancelled(r, shown);
 	headers(r);
-	endpoint_fetch_json(r->flight, shown, &r->response.body);
+	endpoint_fetch_json(r->gateway->fetcher, r->flight, shown, &r->response.body);
 	return STEP_respond;
 }

@@ -32,6 +32,7 @@ enum fetch_shown {
 	FETCH_NAMES_CONSUMER = 2,
 	FETCH_CUTS_QUERY = 4, /* which may have megabytes */
 };
-void endpoint_fetch_json(struct flight *flight, unsigned shown, struct buf *b);
+void endpoint_fetch_json(
+    struct fetcher *fetcher, struct flight *flight, unsigned shown, struct buf *b);
 
 #endif

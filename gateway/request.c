@@ -441,7 +441,20 @@ step_lookup(struct request *r)
 
 /* --- follow */
 
-#define ASK_AGAIN_MS 2000
+#define ASK_AGAIN_MS 2000 /* where nothing is known of how long it takes */
+#define ASK_AGAIN_MOST_MS 60000
+
+/* By the estimate, where there is one; a minute at most, for estimates change. */
+static int64_t
+ask_again_s(const struct request *r)
+{
+	int64_t ms = fetch_estimate_ms(r->gateway->fetcher, r->flight);
+	if (ms < 0)
+		ms = ASK_AGAIN_MS;
+	return ms < 1000                ? 1
+	       : ms > ASK_AGAIN_MOST_MS ? ASK_AGAIN_MOST_MS / 1000
+					: (ms + 999) / 1000;
+}
 
 static enum step
 accepted(struct request *r)
@@ -452,10 +465,11 @@ accepted(struct request *r)
 	response_header(&r->response, "Content-Type", "application/json");
 	response_header(&r->response, "Cache-Control", "no-store");
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
-	response_header(&r->response, "Retry-After", "%d", ASK_AGAIN_MS / 1000);
+	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(r));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
 	bool hides = !r->consumer->all_policies && r->query.policies.count == 0;
-	endpoint_fetch_json(r->flight, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
+	endpoint_fetch_json(
+	    r->gateway->fetcher, r->flight, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
 	return STEP_respond;
 }
 
