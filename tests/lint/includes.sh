@@ -21,6 +21,7 @@ arrows()
 		tests/clock       gateway/base/
 		tests/unit        gateway/ cache/ tests/unit/
 		tests/fuzz        gateway/ cache/ tests/fuzz/
+		tests/soak        tests/soak/
 	END
 }
 

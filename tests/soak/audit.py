@@ -1,0 +1,154 @@
+"""What is judged of the run as a whole, from what was written down: the upstream's side, the
+gateway's log, its process, the probes. Pure functions and one sampler; test_audit.py tries them on
+runs that went wrong.
+"""
+
+import collections
+import pathlib
+import re
+import threading
+
+# line of the gateway's log at level error -> the kind of chaos that explains it
+EXPLAINED_ERRORS = {"credential-rejected": "login", "token-refused": "login"}
+
+
+# --- numbers
+
+def percentile(values, percent):
+    """The least value that so many percent of them do not pass."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] if ordered else None
+
+
+# --- (b) the budget
+
+def most_in_window(times, window):
+    """The most calls in any window that is open at one end, as a rolling window of the upstream is;
+    (count, when it began)."""
+    ordered, first, worst = sorted(times), 0, (0, None)
+    for last, at in enumerate(ordered):
+        while ordered[first] <= at - window:
+            first += 1
+        worst = max(worst, (last - first + 1, ordered[first]), key=lambda w: w[0])
+    return worst
+
+
+# --- (c) the logins
+
+def judge_logins(events):
+    """events: (time, what), in order of time; what is
+        "start"     a gateway process began: it knows no token
+        "dead"      the upstream took the token back, or answered 401
+        "mended"    the password file was written anew
+        "login", "login-failed", "login-rejected"    an attempt ended so
+    What was wrong, as texts: a login needs a reason, and a rejected one is not tried again."""
+    wrong, due, rejected = [], True, False
+    for at, what in events:
+        if what == "start":
+            due, rejected = True, False
+        elif what == "dead":
+            due = True
+        elif what == "mended":
+            rejected = False
+        else:
+            if rejected:
+                wrong.append(f"{at:.1f}: a login after the credential was rejected")
+            elif not due:
+                wrong.append(f"{at:.1f}: a login although the token was good")
+            due = what != "login"
+            rejected = what == "login-rejected"
+    return wrong
+
+
+# --- (e) the process and its log
+
+def log_errors(text, struck):
+    """Lines of level error that nothing explains. struck(kind): has this chaos been?"""
+    wrong = []
+    for line in text.splitlines():
+        words = line.split(" ", 3)
+        if len(words) < 3 or not re.match(r"\d{4}-\d\d-\d\dT", words[0]):
+            wrong.append(line)   # not of the log at all: a sanitizer, an assertion
+        elif words[1] == "error" and not struck(EXPLAINED_ERRORS.get(words[2], "-")):
+            wrong.append(line)
+    return wrong
+
+
+def log_events(text):
+    """How many lines of each event at warning or above."""
+    return collections.Counter(
+        f"{words[1]} {words[2]}" for words in (line.split(" ", 3) for line in text.splitlines())
+        if len(words) > 2 and words[1] in ("error", "warning"))
+
+
+Sample = collections.namedtuple("Sample", "at pid memory_mb fds threads")
+
+
+def sample(pid, at):
+    """None: the process is gone."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        fds = len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
+        return Sample(at, pid, int(re.search(r"RssAnon:\s+(\d+)", status)[1]) / 1024, fds,
+                      int(re.search(r"Threads:\s+(\d+)", status)[1]))
+    except (OSError, TypeError):
+        return None
+
+
+def plateaus(samples, slack):
+    """slack: {member: (factor, plus)}. Of the life with the most samples: the most of its last third
+    against the most of its middle third. Texts of what still grows."""
+    lives = collections.defaultdict(list)
+    for s in samples:
+        lives[s.pid].append(s)
+    life = max(lives.values(), key=len, default=[])
+    third = len(life) // 3
+    wrong = []
+    for member, (factor, plus) in slack.items():
+        if third == 0:
+            break
+        before = max(getattr(s, member) for s in life[third:2 * third])
+        after = max(getattr(s, member) for s in life[2 * third:])
+        if after > before * factor + plus:
+            wrong.append(f"{member} went from {before:.1f} to {after:.1f}")
+    return wrong
+
+
+class Sampler(threading.Thread):
+    """Looks at the gateway's process every so many seconds."""
+
+    def __init__(self, part, every_s, clock):
+        super().__init__(daemon=True)
+        self.part, self.every_s, self.clock = part, every_s, clock
+        self.over = threading.Event()
+        self.samples = []
+
+    def run(self):
+        while not self.over.wait(self.every_s):
+            process = self.part.process
+            seen = sample(process.pid, self.clock()) if process is not None else None
+            if seen is not None:
+                self.samples.append(seen)
+
+    def stop(self):
+        self.over.set()
+        self.join()
+
+
+# --- (d) the probes
+
+Probe = collections.namedtuple("Probe", "sent_s latency_ms status hit target")
+
+
+def read_probes(text):
+    probes = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 5:
+            sent, latency, status, hit, target = map(int, words)
+            probes.append(Probe(sent / 1e6, latency / 1e3, status, bool(hit), target))
+    return probes
+
+
+def in_any(at, spans):
+    return any(a <= at <= b for a, b in spans)

@@ -1,0 +1,240 @@
+"""What goes wrong, and when: a schedule that is a function of the seed and the length, and the
+hands that carry it out, in the thread that started the processes.
+
+ACTS has a row for each kind of thing that happens; each kind has a rhythm of its own, so that a
+rare one is never crowded out by a frequent one. What an act does to the upstream's answers is a
+row of FAULTS. Only faults are there that a gateway can notice: what an upstream loses or doubles
+without a trace, nobody could judge.
+"""
+
+import dataclasses
+import random
+import threading
+import time
+
+# fault of the simulator, members, what kind of chaos it is (habits.EXCUSES)
+FAULTS = [
+    ("500", {}, "failure"), ("502", {}, "failure"), ("503", {}, "failure"), ("504", {}, "failure slow"),
+    ("reset", {}, "failure damage"), ("reset_start", {}, "failure damage"),
+    ("no_answer", {}, "failure damage"), ("bad_chunk", {}, "failure damage"),
+    ("not_http", {}, "damage failure"), ("close", {}, "damage failure"),
+    ("length_long", {}, "damage"), ("no_final_chunk", {}, "damage"), ("body_cut", {}, "damage"),
+    ("empty", {}, "damage"), ("html", {}, "damage"), ("object", {}, "damage"),
+    ("409", {"toWait": "2"}, "limit"), ("429", {"toWait": "1"}, "limit"),
+    ("429", {"retryAfter": "2"}, "limit"),
+    ("400", {}, "refusal"), ("403", {}, "refusal"), ("404", {}, "refusal"),
+    ("409_registration", {}, "refusal"),
+]
+# of postureInfo alone, whose answers are gzip and records
+PULL_FAULTS = [
+    ("gzip_cut", {}, "damage"), ("gzip_no_trailer", {}, "damage"), ("gzip_bad_crc", {}, "damage"),
+    ("gzip_bit_flip", {}, "damage"), ("gzip_garbage_tail", {}, "damage"), ("gzip_double", {}, "damage"),
+    ("array_cut", {}, "damage"), ("foreign_host", {}, "damage"), ("foreign_policy", {}, "damage"),
+    ("second_array", {}, "damage"), ("html_tail", {}, "damage"), ("invalid_utf8", {}, "damage"),
+    ("nan", {}, "damage"), ("no_id", {}, "damage"), ("lone_surrogate", {}, "damage"),
+    # and these are no faults, only unusual
+    ("gzip_members", {}, ""), ("gzip_zero_tail", {}, ""), ("gzip_labelled", {}, ""),
+    ("plain_labelled", {}, ""), ("white_space", {}, ""), ("posture_id", {}, ""),
+]
+LOGIN_FAULTS = [
+    ("500", {}, "failure"), ("429", {"toWait": "2"}, "limit"), ("login_garbage", {}, "damage"),
+    ("login_empty", {}, "damage"), ("reset_start", {}, "failure"), ("html", {}, "damage"),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Act:
+    name: str
+    every_s: tuple   # least and most between two
+    make: object     # (random) -> the members of the event
+    needs: str = ""  # "kill": an option of the command line takes it away
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    at_s: float      # after the chaos has begun
+    name: str
+    members: dict
+
+    def text(self):
+        return f"{self.at_s:7.1f} s  {self.name} " + " ".join(
+            f"{k}={v}" for k, v in self.members.items())
+
+
+def make_fault(rng):
+    api = rng.choice(["postureInfo", "postureInfo", "hostids"])
+    fault, members, kinds = rng.choice(FAULTS + (PULL_FAULTS if api == "postureInfo" else []))
+    times = 1 if kinds == "refusal" or rng.random() < 0.6 else rng.randint(2, 5)
+    return {"api": api, "fault": fault, "times": times, "kinds": kinds} | members
+
+
+def make_stall(rng):
+    return {"api": rng.choice(["postureInfo", "hostids"]),
+            "fault": rng.choice(["stall", "stall_head", "drip"]), "seconds": rng.uniform(1, 7)}
+
+
+def make_login(rng):
+    fault, members, kinds = rng.choice(LOGIN_FAULTS)
+    return {"fault": fault, "times": rng.randint(1, 2), "kinds": kinds} | members
+
+
+ACTS = [
+    Act("fault", (5, 11), make_fault),
+    Act("stall", (25, 45), make_stall),
+    Act("slow", (20, 40), lambda rng: {"latency_ms": rng.choice([200, 1000, 2500]),
+                                       "seconds": rng.uniform(3, 8)}),
+    Act("order", (30, 60), lambda rng: {"order": rng.randrange(1000),
+                                        "batch_hosts": rng.randint(1, 20)}),
+    Act("move", (35, 70), lambda rng: {"step": rng.randint(1, 3)}),
+    Act("expire", (60, 110), lambda rng: {}),
+    Act("unauthorized", (70, 120), lambda rng: {}),
+    Act("login", (75, 120), make_login),
+    Act("password", (100, 170), lambda rng: {"seconds": rng.uniform(4, 8)}),
+    Act("simulator", (60, 110), lambda rng: {"kill": rng.random() < 0.5,
+                                             "seconds": rng.uniform(0.2, 5)}),
+    Act("gateway", (50, 100), lambda rng: {"kill": rng.random() < 0.7,
+                                           "seconds": rng.uniform(0, 1)}, needs="kill"),
+]
+
+
+def schedule(seed, seconds, kills):
+    """All events of a run, in order."""
+    events = []
+    for act in ACTS:
+        if act.needs == "kill" and not kills:
+            continue
+        rng = random.Random(f"{seed} {act.name}")
+        # the first one may come early: a short run is to see every kind
+        at = rng.uniform(act.every_s[0] * 0.2, act.every_s[0] * 0.7)
+        while at < seconds:
+            events.append(Event(at, act.name, act.make(rng)))
+            at += rng.uniform(*act.every_s)
+    return sorted(events, key=lambda e: e.at_s)
+
+
+class Chaos:
+    """Carries events out. Threads: the main one; struck(), disturbed(): any."""
+
+    GRACE_S = 2      # after a start: nginx may still find the old socket dead
+    GENERATIONS = 4
+
+    def __init__(self, stack, timeline, log):
+        self.stack = stack
+        self.timeline = timeline
+        self.log = log
+        self.lock = threading.Lock()
+        self.kinds = set()
+        self.disturbances = []    # [from, to] of time.time(): the gateway is not wholly there
+        self.counts = {}
+        self.generation = 0
+        self.deadline = None      # of time.monotonic(): whatever takes time ends then
+        self.causes = []          # (time.monotonic(), what): after this a login is due
+
+    # --- what is known of it
+
+    def struck(self, kind):
+        with self.lock:
+            return kind in self.kinds
+
+    def disturbed(self, since, until):
+        """Was the gateway away, or just back, in that time?"""
+        with self.lock:
+            return any(a - 0.1 <= until and since <= b + self.GRACE_S for a, b in self.disturbances)
+
+    def add_kinds(self, *kinds):
+        with self.lock:
+            self.kinds.update(kinds)
+
+    def cause(self, what):
+        self.causes.append((time.monotonic(), what))
+
+    # --- the events
+
+    def run(self, event):
+        self.counts[event.name] = self.counts.get(event.name, 0) + 1
+        self.log(f"chaos: {event.text()}")
+        getattr(self, "do_" + event.name)(**event.members)
+
+    def rest(self, seconds):
+        time.sleep(max(0, min(seconds, self.deadline - time.monotonic())))
+
+    def do_fault(self, api, fault, times, kinds, **members):
+        self.add_kinds(*kinds.split())
+        self.stack.control.fault(fault, api=api, times=times, **members)
+
+    def do_stall(self, api, fault, seconds):
+        self.add_kinds("slow", "failure", "damage")
+        self.stack.control.fault(fault, api=api, times=1, **({"count": 200} if fault == "drip" else {}))
+        self.rest(seconds)
+        self.stack.control.release()
+
+    def do_slow(self, latency_ms, seconds):
+        self.add_kinds("slow")
+        self.stack.control.set(latency_ms=latency_ms)
+        self.rest(seconds)
+        self.stack.control.set(latency_ms=0)
+
+    def do_order(self, order, batch_hosts):
+        self.stack.control.set(order=order, batch_hosts=batch_hosts)
+
+    def do_move(self, step):
+        self.generation = (self.generation + step) % self.GENERATIONS
+        self.timeline.move(self.generation,
+                           lambda: self.stack.control.set(generation=self.generation))
+
+    def do_expire(self):
+        self.cause("expire")
+        self.stack.control.expire()
+
+    def do_unauthorized(self):
+        self.add_kinds("login")
+        self.stack.control.fault("401", api="postureInfo", times=1)
+
+    def do_login(self, fault, times, kinds, **members):
+        self.add_kinds("login", *kinds.split())
+        self.stack.control.fault(fault, api="auth", times=times, **members)
+        self.do_expire()
+
+    def do_password(self, seconds):
+        """The account's password is another for a while; then it is the old one again, and the file
+        is written anew, as somebody would who mends it."""
+        self.add_kinds("login")
+        self.stack.control.set(password="another")
+        self.cause("password")
+        self.stack.control.expire()
+        self.rest(seconds)
+        self.stack.control.set(password=self.stack.password)
+        self.cause("password file")
+        (self.stack.dir / "upstream-password").write_text(self.stack.password)
+
+    def do_simulator(self, kill, seconds):
+        self.add_kinds("failure", "slow", "damage")
+        self.cause("simulator")
+        self.stack.end_simulator(kill)
+        self.rest(seconds)
+        self.stack.start_simulator(self.generation)
+        self.cause("simulator")
+
+    def do_gateway(self, kill, seconds):
+        self.add_kinds("kill")
+        disturbance = [time.time(), float("inf")]
+        with self.lock:
+            self.disturbances.append(disturbance)
+        self.cause("gateway stops")
+        if kill:
+            self.stack.gateway.kill()
+        else:
+            status = self.stack.gateway.stop()
+            if status != 0:
+                raise AssertionError(f"the gateway ended with {status}:\n{self.stack.gateway.tail()}")
+        self.rest(seconds)
+        self.stack.start_gateway()
+        self.cause("gateway")
+        with self.lock:
+            disturbance[1] = time.time()
+
+    def calm(self):
+        """Nothing goes wrong any more: the faults that no call has met go too."""
+        self.stack.keep_state()
+        self.stack.control.set(latency_ms=0, password=self.stack.password)
+        self.stack.control.reset()

@@ -1,0 +1,366 @@
+"""What the answers have to be.
+
+The data of the simulated upstream are a pure function of its options, so a second simulator that
+nothing ever happens to gives all of them, once for each generation, with all detail
+(tests/e2e/reference.py). Filters, detail and grants are then worked out here, in Python.
+
+Generations move while the soak runs. A result has no generation on it, but it has the time at which
+its fetch began: it is of one generation that was alive between then and the first sight of it,
+wholly, on every page that anybody sees of it. Only where a generation ended in just that time may
+the calls of one result be of two; then each posture has to be of one of them.
+"""
+
+import datetime
+import threading
+import time
+
+import harness
+import reference
+
+HIDDEN = ("evidence", "causeOfFailure")   # from a consumer without the grant of evidence
+COUNTS = ("batches", "hostsAsked", "hostsSeen")   # null where a grant may hide postures
+
+
+class Wrong(Exception):
+    """An answer is not what it has to be."""
+
+
+def instant(text):
+    """Seconds since 1970 of an RFC 3339 date in UTC."""
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(
+        tzinfo=datetime.timezone.utc).timestamp()
+
+
+def lower_bound(text):
+    return text if "T" in text else text + "T00:00:00Z"
+
+
+def upper_bound(text):
+    return text if "T" in text else text + "T23:59:59Z"
+
+
+class Data:
+    """generations[g][policy] = {id: the posture with all detail}, ids as int."""
+
+    def __init__(self, control, upstream, policies, generations):
+        self.policies = policies
+        self.generations = []
+        detail = {"evidenceRequired": 1, "extendedEvidenceRequired": 1, "cloudMetaDataRequired": 1,
+                  "qdScoreRequired": 1}
+        for generation in range(generations):
+            control.set(generation=generation)
+            self.generations.append({p: self.read(upstream, p, **detail) for p in policies})
+        control.set(generation=0)
+        self.active = {i for p in policies
+                       for i in self.read(upstream, p, excludeInactiveControl=1)}
+        self.hosts = {int(e["policyId"]): sorted(int(h) for h in e["hostIds"])
+                      for e in upstream.hosts(policies)}
+
+    @staticmethod
+    def read(upstream, policy, **params):
+        return {int(i): r for i, r in upstream.postures([policy], **params).items()}
+
+
+class Query:
+    """A query as it is asked, and which postures it wants. Values are as harness.query_string()
+    takes them; posture is a list of (first, last)."""
+
+    VIEW = ("fields", "limit")
+
+    def __init__(self, **params):
+        self.params = params
+        self.policies = self.ints("policy")
+        self.hosts = self.ints("host")
+        self.spans = params.get("posture", [])
+        self.statuses = self.words("status")
+        self.previous = self.words("previousStatus")
+        self.criticality = self.ints("criticality")
+        self.fields = params.get("fields")
+        self.limit = params.get("limit", 100)
+        self.evidence = params.get("evidence", "none")
+        # what picks the result and its postures, as text
+        self.key = repr(sorted((k, v) for k, v in params.items() if k not in self.VIEW))
+
+    def listed(self, name):
+        value = self.params.get(name)
+        return None if value is None else value if isinstance(value, list) else [value]
+
+    def ints(self, name):
+        value = self.listed(name)
+        return None if value is None else {int(v) for v in value}
+
+    def words(self, name):
+        value = self.listed(name)
+        return None if value is None else {v.lower() for v in value}
+
+    def url(self):
+        """Parameters for GET."""
+        params = dict(self.params)
+        if self.spans:
+            params["posture"] = [f"{a}-{b}" if a != b else str(a) for a, b in self.spans]
+        return params
+
+    def document(self):
+        """The body for POST /v1/postures/query."""
+        return {k: v if isinstance(v, (list, int, bool, str)) else str(v)
+                for k, v in self.url().items()}
+
+    def wants(self, posture, active):
+        number = int(posture["id"])
+        if self.spans and not any(a <= number <= b for a, b in self.spans):
+            return False
+        if self.hosts is not None and int(posture["hostId"]) not in self.hosts:
+            return False
+        if self.statuses is not None and posture["status"].lower() not in self.statuses:
+            return False
+        if self.previous is not None and posture["previousStatus"].lower() not in self.previous:
+            return False
+        if (self.criticality is not None and
+                int(posture["criticality"]["value"]) not in self.criticality):
+            return False
+        if self.params.get("inactive") == "exclude" and number not in active:
+            return False
+        return self.in_time(posture)
+
+    def in_time(self, posture):
+        scanned = posture["complianceLastScanDate"]
+        bounds = [("evaluatedSince", posture["lastEvaluatedDate"]),
+                  ("changedSince", posture["postureModifiedDate"]), ("scannedSince", scanned),
+                  ("scannedFrom", scanned)]
+        if any(name in self.params and date < lower_bound(self.params[name])
+               for name, date in bounds):
+            return False
+        return "scannedTo" not in self.params or scanned <= upper_bound(self.params["scannedTo"])
+
+    def shown(self, posture, sees_evidence):
+        """As this query shows it to one who may see evidence, or not."""
+        seen = dict(posture)
+        if self.evidence == "none":
+            seen["evidence"] = None
+        elif self.evidence == "basic" and seen["evidence"] is not None:
+            seen["evidence"] = {k: v for k, v in seen["evidence"].items() if k != "extendedEvidence"}
+        if not self.params.get("cloud"):
+            seen["cloudMetaData"] = None
+        if not self.params.get("qds"):
+            seen["qds"] = None
+        if not sees_evidence:
+            seen.update(dict.fromkeys(HIDDEN))
+        if self.fields is not None:
+            seen = {k: v for k, v in seen.items() if k in self.fields}
+        return seen
+
+
+class Timeline:
+    """Which generation the upstream had when; of time.time()."""
+
+    def __init__(self):
+        self.moves = []   # (asked at, done at, generation)
+
+    def move(self, generation, change):
+        """Calls change() and remembers when."""
+        asked = time.time()
+        change()
+        self.moves.append((asked, time.time(), generation))
+
+    def alive(self, since, until):
+        """The generations of that time; both ends are generous."""
+        moves = list(self.moves)
+        ends = [done for _, done, _ in moves[1:]] + [float("inf")]
+        return {g for (asked, _, g), end in zip(moves, ends) if asked <= until and end >= since}
+
+
+class Sight:
+    """What was seen of one result so far."""
+
+    def __init__(self, generations):
+        self.generations = generations   # those that all pages so far agree with
+        self.alive = set(generations)
+        self.mixed = False
+        self.orders = {}                 # (query, who) -> {position: id}
+
+
+class Oracle:
+    """Judges pages. Threads: any."""
+
+    def __init__(self, data, timeline):
+        self.data = data
+        self.timeline = timeline
+        self.lock = threading.Lock()
+        self.sights = {}
+        self.tags = {}                   # ETag -> hash of the body
+        self.wanted_cache = {}
+
+    # --- what is wanted
+
+    def wanted(self, query, consumer, generation):
+        """{id: posture with all detail} of a whole answer."""
+        key = (query.key, consumer.policies, generation)
+        with self.lock:
+            known = self.wanted_cache.get(key)
+        if known is None:
+            postures = self.data.generations[generation]
+            policies = query.policies if query.policies is not None else self.data.policies
+            visible = [p for p in policies if p in postures and consumer.may_see(p)]
+            known = {i: r for p in visible for i, r in postures[p].items()
+                     if query.wants(r, self.data.active)}
+            with self.lock:
+                if len(self.wanted_cache) > 400:
+                    self.wanted_cache.clear()
+                self.wanted_cache[key] = known
+        return known
+
+    # --- the pages
+
+    def sight(self, result, now):
+        with self.lock:
+            sight = self.sights.get(result["id"])
+            if sight is None:
+                alive = self.timeline.alive(instant(result["fetchedAt"]), now)
+                sight = self.sights[result["id"]] = Sight(alive)
+            return sight
+
+    def page(self, query, consumer, body, position, now):
+        """Checks a page that begins at this position of its walk; returns it, parsed."""
+        page = reference.parse(body)
+        result = page["result"]
+        if list(page) != ["data", "page", "result"]:
+            raise Wrong(f"a page has the members {list(page)}")
+        count = len(page["data"])
+        total = int(page["page"]["total"])
+        if int(page["page"]["count"]) != count:
+            raise Wrong(f"count is {page['page']['count']}, and there are {count}")
+        if count > int(page["page"]["limit"]) or int(page["page"]["limit"]) != query.limit:
+            raise Wrong(f"limit {query.limit} was asked: {page['page']}")
+        if ("next" in page["page"]) != (position + count < total):
+            raise Wrong(f"{count} from {position} on: {page['page']}")
+        self.check_result(query, consumer, result, now)
+        sight = self.sight(result, now)
+        self.check_postures(query, consumer, page["data"], total, sight, result["id"])
+        self.check_order(query, consumer, page["data"], position, sight)
+        return page
+
+    @staticmethod
+    def check_result(query, consumer, result, now):
+        if result["complete"] is not True or result["upstreamVersion"] != "5.0":
+            raise Wrong(f"the result is {result}")
+        if instant(result["fetchedAt"]) > now + 1:
+            raise Wrong(f"fetched in the future: {result}")
+        hides = query.policies is None and not consumer.sees_all
+        for name in COUNTS:
+            if (result[name] is None) != hides:
+                raise Wrong(f"{name} in {result}, seen by {consumer.name}")
+
+    def check_postures(self, query, consumer, postures, total, sight, result_id):
+        fits = {g for g in sight.generations
+                if self.fits(query, consumer, postures, total, g)}
+        with self.lock:
+            if fits and not sight.mixed:
+                sight.generations &= fits
+                if sight.generations:
+                    return
+        if len(sight.alive) > 1 and self.fits_mixed(query, consumer, postures, total, sight.alive):
+            sight.mixed = True
+            return
+        raise Wrong(f"result {result_id}, generations {sorted(sight.alive)}: "
+                    f"{self.difference(query, consumer, postures, total, sight.alive)}")
+
+    def fits(self, query, consumer, postures, total, generation):
+        wanted = self.wanted(query, consumer, generation)
+        return total == len(wanted) and all(
+            self.same(query, consumer, posture, wanted) for posture in postures)
+
+    @staticmethod
+    def same(query, consumer, posture, wanted):
+        known = wanted.get(int(posture["id"]))
+        if known is None:
+            return False
+        shown = query.shown(known, consumer.sees_evidence)
+        return posture == shown and list(posture) == list(shown)
+
+    def fits_mixed(self, query, consumer, postures, total, generations):
+        answers = [self.wanted(query, consumer, g) for g in generations]
+        everywhere = set.intersection(*(set(a) for a in answers))
+        anywhere = set.union(*(set(a) for a in answers))
+        return len(everywhere) <= total <= len(anywhere) and all(
+            any(self.same(query, consumer, posture, wanted) for wanted in answers)
+            for posture in postures)
+
+    def difference(self, query, consumer, postures, total, generations):
+        """The first thing that is wrong, as text, measured by the best generation."""
+        told = []
+        for generation in sorted(generations):
+            wanted = self.wanted(query, consumer, generation)
+            if total != len(wanted):
+                told.append(f"g{generation}: total {total}, {len(wanted)} wanted")
+            for posture in postures:
+                if not self.same(query, consumer, posture, wanted):
+                    known = wanted.get(int(posture["id"]))
+                    shown = known and query.shown(known, consumer.sees_evidence)
+                    members = "foreign" if shown is None else [
+                        (k, posture.get(k), shown.get(k)) for k in {*posture, *shown}
+                        if posture.get(k) != shown.get(k)][:3]
+                    told.append(f"g{generation}: posture {posture['id']}: {members}")
+                    break
+        return f"{query.params} of {consumer.name}: " + "; ".join(told)[:600]
+
+    def check_order(self, query, consumer, postures, position, sight):
+        with self.lock:
+            order = sight.orders.setdefault((query.key, consumer.policies), {})
+            for at, posture in enumerate(postures, position):
+                if order.setdefault(at, posture["id"]) != posture["id"]:
+                    raise Wrong(f"place {at} of a result is {posture['id']}, it was {order[at]}")
+
+    def whole(self, query, consumer, ids, result_id):
+        """The ids of a finished walk: each posture exactly once."""
+        if len(set(ids)) != len(ids):
+            raise Wrong(f"a walk saw {len(ids) - len(set(ids))} postures twice")
+        sight = self.sights[result_id]
+        answers = [set(self.wanted(query, consumer, g))
+                   for g in (sight.alive if sight.mixed else sight.generations)]
+        got = set(map(int, ids))
+        if sight.mixed:
+            good = set.intersection(*answers) <= got <= set.union(*answers)
+        else:
+            good = got in answers
+        if not good:
+            raise Wrong(f"a walk of {query.params} saw {len(got)} postures, not those of its result")
+
+    # --- other answers
+
+    def one(self, number, consumer, posture, result, now):
+        """The body of GET /v1/postures/{id}, parsed."""
+        query = Query(posture=[(number, number)])
+        sight = self.sight(result, now)
+        self.check_postures(query, consumer, [posture], 1, sight, result["id"])
+
+    def exists(self, number, consumer):
+        query = Query(posture=[(number, number)])
+        return bool(self.wanted(query, consumer, 0))
+
+    def check_tag(self, tag, body):
+        """The same ETag means the same bytes."""
+        with self.lock:
+            if len(self.tags) > 100000:
+                self.tags.clear()
+            if self.tags.setdefault(tag, hash(body)) != hash(body):
+                raise Wrong(f"two bodies have the ETag {tag}")
+
+    def mixed(self):
+        with self.lock:
+            return sum(s.mixed for s in self.sights.values())
+
+
+def load(stack, options, policies, generations):
+    """The data, from a simulator of its own that is ended again. `options` as the Stack's."""
+    argv = stack.simulator_argv(options | {"rate": 0, "concurrency": 0})
+    part = stack.part("oracle", argv)
+    part.start()
+
+    def ready():
+        part.check_running()
+        return [l for l in part.text().splitlines() if l.startswith("ready: ")]
+    words = harness.wait_until(ready, "the oracle's simulator is ready")[-1].split()
+    upstream = reference.Upstream(words[1], stack.username, stack.password)
+    data = Data(harness.Control(words[3]), upstream, policies, generations)
+    part.stop()
+    return data
