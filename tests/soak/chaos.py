@@ -47,7 +47,7 @@ class Act:
     name: str
     every_s: tuple   # least and most between two
     make: object     # (random) -> the members of the event
-    needs: str = ""  # "kill": an option of the command line takes it away
+    needs: str = ""  # the option of the command line without which it does not happen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,19 +89,21 @@ ACTS = [
     Act("expire", (60, 110), lambda rng: {}),
     Act("unauthorized", (70, 120), lambda rng: {}),
     Act("login", (75, 120), make_login),
-    Act("password", (100, 170), lambda rng: {"seconds": rng.uniform(4, 8)}),
+    Act("password", (100, 170), lambda rng: {"seconds": rng.uniform(6, 14)}),
     Act("simulator", (60, 110), lambda rng: {"kill": rng.random() < 0.5,
                                              "seconds": rng.uniform(0.2, 5)}),
     Act("gateway", (50, 100), lambda rng: {"kill": rng.random() < 0.7,
                                            "seconds": rng.uniform(0, 1)}, needs="kill"),
+    Act("lie", (10, 20), lambda rng: {"fault": rng.choice(["lost_records", "duplicate_record"])},
+        needs="lie"),
 ]
 
 
-def schedule(seed, seconds, kills):
-    """All events of a run, in order."""
+def schedule(seed, seconds, options):
+    """All events of a run, in order. options: what Act.needs may name."""
     events = []
     for act in ACTS:
-        if act.needs == "kill" and not kills:
+        if act.needs and act.needs not in options:
             continue
         rng = random.Random(f"{seed} {act.name}")
         # the first one may come early: a short run is to see every kind
@@ -161,6 +163,9 @@ class Chaos:
     def do_fault(self, api, fault, times, kinds, **members):
         self.add_kinds(*kinds.split())
         self.stack.control.fault(fault, api=api, times=times, **members)
+
+    def do_lie(self, fault):
+        self.stack.control.fault(fault, api="postureInfo", times=1)
 
     def do_stall(self, api, fault, seconds):
         self.add_kinds("slow", "failure", "damage")

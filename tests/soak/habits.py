@@ -232,6 +232,9 @@ class Caller(threading.Thread):
         self.oracle.check_tag(answer.headers["ETag"], answer.body)
         if not self.consumer.sees_evidence and b'"expectedValues"' in answer.body:
             raise Wrong(f"{self.name} sees evidence")
+        if position == 0 and query.policies != {self.soak.probed} and (
+                int(answer.headers["Age"]) > self.soak.most_age_s + 1):
+            raise Wrong(f"a page of age {answer.headers['Age']}, kept for too long: {query.params}")
         self.counts["pages"] += 1
         return self.oracle.page(query, self.consumer, answer.body, position, answer.ended)
 
@@ -295,7 +298,8 @@ class Walker(Caller):
             query |= dict(policy=[self.policy()], status="Error")
         if self.random.random() < 0.5:
             query["evidence"] = "extended"
-        self.walk(Query(**query))
+        # slow enough, now and then, for its result to be replaced meanwhile
+        self.walk(Query(**query), rest_s=self.random.choice([(0, 0.1), (0, 0.1), (0.5, 4)]))
 
 
 class Dashboard(Caller):

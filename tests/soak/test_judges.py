@@ -1,0 +1,217 @@
+"""The judges of ./dev soak, on runs that went wrong: each of them has to notice."""
+
+import json
+import pathlib
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
+import audit  # noqa: E402
+import chaos  # noqa: E402
+import habits  # noqa: E402
+import harness  # noqa: E402
+import oracle  # noqa: E402
+import reference  # noqa: E402
+
+FETCHED = "2026-11-20T12:00:00Z"
+FETCHED_S = oracle.instant(FETCHED)
+
+
+def record(number, policy, generation):
+    record = dict.fromkeys(reference.ORDER)
+    record |= {
+        "id": number, "policyId": policy, "hostId": 7, "status": "Passed", "exception": False,
+        "previousStatus": "Failed", "previousException": False, "criticality": {"value": 3},
+        "postureModifiedDate": f"2026-11-0{1 + generation}T00:00:00Z",
+        "lastEvaluatedDate": "2026-11-09T00:00:00Z",
+        "complianceLastScanDate": "2026-11-08T00:00:00Z",
+        "evidence": {"expectedValues": "x", "extendedEvidence": "y"}, "causeOfFailure": {"missing": 1},
+        "qds": 5, "cloudMetaData": {"cloudProvider": "GCP"},
+    }
+    return reference.parse(json.dumps(record))
+
+
+class FakeData:
+    """Two policies of four postures; those whose id is even change from generation to generation."""
+
+    policies = [1001, 1002]
+    active = set()
+    hosts = {}
+
+    def __init__(self):
+        self.generations = [{p: {n: record(n, p, g if n % 2 == 0 else 0)
+                                 for n in range(p * 10, p * 10 + 4)} for p in self.policies}
+                            for g in range(3)]
+
+
+class Pages(unittest.TestCase):
+    """One page at a time, of a query for policy 1001."""
+
+    def setUp(self):
+        timeline = oracle.Timeline()
+        timeline.moves = [(0, 1, 0), (FETCHED_S + 10, FETCHED_S + 11, 1),
+                          (FETCHED_S + 100, FETCHED_S + 101, 2)]
+        self.data = FakeData()
+        self.oracle = oracle.Oracle(self.data, timeline)
+        self.query = oracle.Query(policy=[1001], limit=10)
+        self.consumer = habits.Consumer("someone")
+
+    def body(self, generation, result="a", ids=range(10010, 10014), change=None, hides=False, **page):
+        data = [self.query.shown(self.data.generations[generation][i // 10][i],
+                                 self.consumer.sees_evidence) for i in ids]
+        if change is not None:
+            change(data)
+        counts = dict.fromkeys(oracle.COUNTS, None if hides else 1)
+        return json.dumps({
+            "data": [plain(d) for d in data],
+            "page": {"limit": self.query.limit, "count": len(data), "total": 4} | page,
+            "result": {"id": result, "fetchedAt": FETCHED, "upstreamVersion": "5.0",
+                       "complete": True} | counts})
+
+    def judge(self, body, position=0, after_s=5):
+        return self.oracle.page(self.query, self.consumer, body, position, FETCHED_S + after_s)
+
+    def refused(self, body, text, **more):
+        with self.assertRaisesRegex(oracle.Wrong, text):
+            self.judge(body, **more)
+
+    def test_a_right_page_passes(self):
+        self.judge(self.body(0))
+
+    def test_a_value_that_differs(self):
+        self.refused(self.body(0, change=lambda d: d[1].update(netBios="other")), "netBios")
+
+    def test_a_number_spelt_otherwise(self):
+        body = self.body(0).replace('"value": 3', '"value": 3.0', 1)
+        self.refused(body, "criticality")
+
+    def test_members_in_another_order(self):
+        def turn(data):
+            data[0] = dict(reversed(data[0].items()))
+        self.refused(self.body(0, change=turn), "posture 10010")
+
+    def test_a_posture_too_few(self):
+        self.refused(self.body(0, ids=range(10010, 10013), total=3), "total 3, 4 wanted")
+
+    def test_a_page_that_ends_early(self):
+        self.refused(self.body(0, ids=range(10010, 10013)), "3 from 0 on")
+
+    def test_evidence_for_one_who_may_not_see_it(self):
+        body = self.body(0)
+        self.consumer.sees_evidence = False
+        self.refused(body, "causeOfFailure")
+
+    def test_another_policy(self):
+        self.refused(self.body(0, ids=[10010, 10011, 10012, 10020]), "foreign")
+
+    def test_another_policy_by_posture(self):
+        self.query = oracle.Query(posture=[(10010, 10029)], limit=10)
+        self.consumer.policies, self.consumer.sees_all = "1001", False
+        self.judge(self.body(0, hides=True))
+        self.refused(self.body(0, result="b", hides=True, ids=[10010, 10011, 10012, 10020]), "foreign")
+        self.refused(self.body(0, result="c", hides=False), "batches")
+
+    def test_data_of_a_time_before_the_fetch(self):
+        self.oracle.timeline.moves = [(0, 1, 0), (100, 101, 1)]
+        self.refused(self.body(0), "postureModifiedDate")
+
+    def test_one_result_of_two_generations_on_two_pages(self):
+        self.query.limit = 2
+        self.judge(self.body(0, ids=[10010, 10011], next="x"))
+        self.judge(self.body(0, ids=[10012, 10013]), position=2)
+        self.refused(self.body(1, ids=[10012, 10013]), "postureModifiedDate", position=2)
+
+    def test_a_change_in_the_middle_of_a_fetch_excuses_it(self):
+        self.query.limit = 2
+        self.judge(self.body(0, ids=[10010, 10011], next="x"), after_s=20)
+        self.judge(self.body(1, ids=[10012, 10013]), position=2, after_s=20)
+        self.assertEqual(self.oracle.mixed(), 1)
+        self.refused(self.body(2, ids=[10012, 10013]), "postureModifiedDate", position=2, after_s=20)
+
+    def test_another_order_on_another_walk(self):
+        self.judge(self.body(0))
+        self.refused(self.body(0, ids=[10011, 10010, 10012, 10013]), "place 0")
+
+    def test_a_walk_that_saw_one_twice_or_not_at_all(self):
+        self.judge(self.body(0))
+        self.oracle.whole(self.query, self.consumer, [10010, 10011, 10012, 10013], "a")
+        for ids in ([10010, 10011, 10012, 10012], [10010, 10011, 10012]):
+            with self.assertRaises(oracle.Wrong):
+                self.oracle.whole(self.query, self.consumer, ids, "a")
+
+    def test_an_incomplete_result(self):
+        self.refused(self.body(0).replace('"complete": true', '"complete": false'), "complete")
+
+    def test_one_tag_for_two_bodies(self):
+        self.oracle.check_tag('"x"', b"1")
+        with self.assertRaises(oracle.Wrong):
+            self.oracle.check_tag('"x"', b"2")
+
+
+def plain(value):
+    """With numbers as numbers, for json.dumps()."""
+    if isinstance(value, reference.Number):
+        return int(value)
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    return value
+
+
+class Runs(unittest.TestCase):
+    def test_the_window_rolls(self):
+        self.assertEqual(audit.most_in_window([], 60)[0], 0)
+        self.assertEqual(audit.most_in_window([0, 30, 60, 90], 60)[0], 2)
+        self.assertEqual(audit.most_in_window([30, 0, 59.9, 90], 60)[0], 3)
+
+    def test_a_login_needs_a_reason(self):
+        good = [(0, "start"), (1, "login"), (2, "dead"), (3, "login-failed"), (4, "login"),
+                (5, "start"), (6, "login"), (7, "dead"), (8, "login-rejected"), (9, "mended"),
+                (10, "login")]
+        self.assertEqual(audit.judge_logins(good), [])
+        self.assertEqual(len(audit.judge_logins([*good, (11, "login")])), 1)
+
+    def test_a_rejected_credential_is_tried_once(self):
+        events = [(0, "start"), (1, "login-rejected"), (2, "dead"), (3, "login-rejected")]
+        self.assertEqual(len(audit.judge_logins(events)), 1)
+        self.assertEqual(audit.judge_logins([*events[:2], (2, "start"), (3, "login-rejected")]), [])
+
+    def test_errors_in_the_log_need_an_explanation(self):
+        line = "2026-11-20T12:00:00.000Z error {} x=1\n"
+        text = line.format("credential-rejected") + line.format("store-fenced")
+        self.assertEqual(len(audit.log_errors(text, lambda kind: kind == "login")), 1)
+        self.assertEqual(len(audit.log_errors(text, lambda kind: False)), 2)
+        self.assertEqual(len(audit.log_errors("==1==ERROR: AddressSanitizer\n", lambda kind: True)), 1)
+
+    def test_what_grows_is_seen(self):
+        flat = [audit.Sample(t, 1, 20, 40, 268) for t in range(30)]
+        slack = {"memory_mb": (1.2, 2), "fds": (1, 4), "threads": (1, 0)}
+        self.assertEqual(audit.plateaus(flat, slack), [])
+        grown = [s._replace(fds=40 + s.at) for s in flat]
+        self.assertEqual(len(audit.plateaus(grown, slack)), 1)
+
+    def test_percentiles(self):
+        self.assertEqual(audit.percentile(range(1, 101), 99), 100)
+        self.assertEqual(audit.percentile([5], 50), 5)
+
+
+class Schedules(unittest.TestCase):
+    def test_a_seed_is_a_schedule(self):
+        one, again, other = (chaos.schedule(s, 600, {"kill"}) for s in (1, 1, 2))
+        self.assertEqual(one, again)
+        self.assertNotEqual(one, other)
+        self.assertEqual({e.name for e in one}, {a.name for a in chaos.ACTS} - {"lie"})
+        self.assertNotIn("gateway", {e.name for e in chaos.schedule(1, 600, set())})
+
+    def test_every_act_can_be_done(self):
+        for act in chaos.ACTS:
+            self.assertTrue(hasattr(chaos.Chaos, "do_" + act.name), act.name)
+
+    def test_every_problem_that_may_be_excused_is_documented(self):
+        known = habits.documented_problems(harness.SRCDIR / habits.API_DOCUMENT)
+        self.assertLessEqual(set(habits.EXCUSES), set(known))
+
+
+if __name__ == "__main__":
+    unittest.main()
