@@ -33,30 +33,52 @@ def most_in_window(times, window):
     return worst
 
 
+def judge_calls(ledger, rate, window, concurrency, others, gone):
+    """The lines of the ledger (tests/simulator/ledger.h) against the limits. others: spans in which
+    other users of the subscription may have used up the window; gone: spans in which calls whose
+    caller is gone may still run at the upstream. {"wrong": texts, "most": {api: in a window},
+    "refused": {verdict: how often}}"""
+    wrong, most, refused = [], {}, collections.Counter()
+    times = collections.defaultdict(list)
+    excuses = {"too-often": others, "too-many": gone}
+    for line in ledger:
+        verdict = line["verdict"]
+        if verdict == "entered":
+            times[line["api"]].append(line["t"])
+            if line["running"] > concurrency and not in_any(line["t"], gone):
+                wrong.append(f"{line['running']} calls at a time: {line}")
+        elif verdict in excuses:
+            refused[verdict] += 1
+            if not in_any(line["t"], excuses[verdict]):
+                wrong.append(f"refused: {line}")
+    for api, entered in sorted(times.items()):
+        most[api], since = most_in_window(entered, window)
+        if most[api] > rate:
+            wrong.append(f"{most[api]} calls of {api} in {window} s from {since:.1f} on")
+    return {"wrong": wrong, "most": most, "refused": dict(refused)}
+
+
 # --- (c) the logins
 
-def judge_logins(events):
-    """events: (time, what), in order of time; what is
-        "start"     a gateway process began: it knows no token
-        "dead"      the upstream took the token back, or answered 401
-        "mended"    the password file was written anew
-        "login", "login-failed", "login-rejected"    an attempt ended so
-    What was wrong, as texts: a login needs a reason, and a rejected one is not tried again."""
-    wrong, due, rejected = [], True, False
-    for at, what in events:
-        if what == "start":
-            due, rejected = True, False
-        elif what == "dead":
+def judge_logins(logins, spans, mended):
+    """logins: (time, status) as the upstream has them. spans: (from, to) in which the token may die
+    at any moment, or a login be spoilt: in one, and once after it, a login has a reason. mended: when
+    the password file was written anew or a gateway began. What was wrong, as texts."""
+    wrong, due, rejected = [], False, False
+    events = sorted([(at, 1, status) for at, status in logins] + [(at, 0, "mended") for at in mended] +
+                    [(to, 0, "dead") for _, to in spans], key=lambda e: e[:2])
+    for at, _, what in events:
+        if what == "dead":
             due = True
         elif what == "mended":
             rejected = False
         else:
             if rejected:
-                wrong.append(f"{at:.1f}: a login after the credential was rejected")
-            elif not due:
-                wrong.append(f"{at:.1f}: a login although the token was good")
-            due = what != "login"
-            rejected = what == "login-rejected"
+                wrong.append(f"a login at {at:.1f} after the credential was rejected")
+            elif not due and not in_any(at, spans):
+                wrong.append(f"a login at {at:.1f} although the token was good")
+            due = what != 201
+            rejected = what in (401, 403)
     return wrong
 
 

@@ -7,10 +7,15 @@ row of FAULTS. Only faults are there that a gateway can notice: what an upstream
 without a trace, nobody could judge.
 """
 
+import contextlib
 import dataclasses
 import random
 import threading
 import time
+
+WINDOW_S = 60    # the upstream's
+DRIP_S = 10      # the longest that a dripping answer goes on after its fault was met
+ORPHANS_S = 6    # calls of a gateway that was killed run on at the upstream: they may be slow
 
 # fault of the simulator, members, what kind of chaos it is (habits.EXCUSES)
 FAULTS = [
@@ -36,9 +41,11 @@ PULL_FAULTS = [
     ("gzip_members", {}, ""), ("gzip_zero_tail", {}, ""), ("gzip_labelled", {}, ""),
     ("plain_labelled", {}, ""), ("white_space", {}, ""), ("posture_id", {}, ""),
 ]
+# and of logins alone: by their names it is seen when a login has met them
 LOGIN_FAULTS = [
-    ("500", {}, "failure"), ("429", {"toWait": "2"}, "limit"), ("login_garbage", {}, "damage"),
-    ("login_empty", {}, "damage"), ("reset_start", {}, "failure"), ("html", {}, "damage"),
+    ("status", {"status": 500}, "failure"), ("501", {}, "failure"),
+    ("status", {"status": 429, "code": 1965, "toWait": "2"}, "limit"), ("login_garbage", {}, "damage"),
+    ("login_empty", {}, "damage"), ("login_200", {}, "damage"),
 ]
 
 
@@ -94,6 +101,10 @@ ACTS = [
                                              "seconds": rng.uniform(0.2, 5)}),
     Act("gateway", (50, 100), lambda rng: {"kill": rng.random() < 0.7,
                                            "seconds": rng.uniform(0, 1)}, needs="kill"),
+    Act("others", (60, 120), lambda rng: {"api": rng.choice(["postureInfo", "hostids"]),
+                                          "calls": rng.choice([3, 8, 30])}),
+    Act("failing", (70, 130), lambda rng: {"policies": sorted(rng.sample([1001, 1002, 1003], 1)),
+                                           "seconds": rng.uniform(4, 10)}),
     Act("lie", (10, 20), lambda rng: {"fault": rng.choice(["lost_records", "duplicate_record"])},
         needs="lie"),
 ]
@@ -115,7 +126,8 @@ def schedule(seed, seconds, options):
 
 
 class Chaos:
-    """Carries events out. Threads: the main one; struck(), disturbed(): any."""
+    """Carries events out. Threads: the main one; struck(), disturbed(): any. What it remembers for
+    the judges is in spans of time.time(), which is the ledger's time too."""
 
     GRACE_S = 2      # after a start: nginx may still find the old socket dead
     GENERATIONS = 4
@@ -130,7 +142,12 @@ class Chaos:
         self.counts = {}
         self.generation = 0
         self.deadline = None      # of time.monotonic(): whatever takes time ends then
-        self.causes = []          # (time.monotonic(), what): after this a login is due
+        self.login_spans = []     # [from, to] of time.time(): the token may die, a login be spoilt
+        self.mended = []          # times at which a rejected credential may be tried again
+        self.met_by = []          # (span, name of a fault): open until a call has met the fault
+        self.others_spans = []    # others may have used up the window
+        self.gone_spans = []      # calls whose caller is gone may still run at the upstream
+        self.may_fail = set()     # policies whose hosts the upstream did not tell
 
     # --- what is known of it
 
@@ -147,8 +164,31 @@ class Chaos:
         with self.lock:
             self.kinds.update(kinds)
 
-    def cause(self, what):
-        self.causes.append((time.monotonic(), what))
+    @contextlib.contextmanager
+    def span(self, *lists):
+        """While the block runs, and a little more."""
+        span = [time.time() - 0.1, float("inf")]
+        for spans in lists:
+            spans.append(span)
+        try:
+            yield span
+        finally:
+            span[1] = time.time() + 0.5
+
+    def watch(self):
+        """Called now and then: sees which faults have been met."""
+        if not self.met_by:
+            return
+        queued = {f["fault"] for f in self.stack.control.get("/faults")["queued"]}
+        now = time.time()
+        for span, fault in self.met_by:
+            span[1] = now + 2 if fault not in queued else float("inf")
+        self.met_by = [(s, f) for s, f in self.met_by if f in queued]
+
+    def until_met(self, fault):
+        span = [time.time() - 0.1, float("inf")]
+        self.login_spans.append(span)
+        self.met_by.append((span, fault))
 
     # --- the events
 
@@ -169,9 +209,13 @@ class Chaos:
 
     def do_stall(self, api, fault, seconds):
         self.add_kinds("slow", "failure", "damage")
-        self.stack.control.fault(fault, api=api, times=1, **({"count": 200} if fault == "drip" else {}))
-        self.rest(seconds)
-        self.stack.control.release()
+        with self.span(self.gone_spans) as span:
+            self.stack.control.fault(fault, api=api, times=1,
+                                     **({"count": 200} if fault == "drip" else {}))
+            self.rest(seconds)
+            self.stack.control.release()
+        # the last one who is let go, or drips, may take a while to see that nobody listens
+        span[1] += DRIP_S if fault == "drip" else 1
 
     def do_slow(self, latency_ms, seconds):
         self.add_kinds("slow")
@@ -188,58 +232,79 @@ class Chaos:
                            lambda: self.stack.control.set(generation=self.generation))
 
     def do_expire(self):
-        self.cause("expire")
-        self.stack.control.expire()
+        with self.span(self.login_spans):
+            self.stack.control.expire()
 
     def do_unauthorized(self):
         self.add_kinds("login")
         self.stack.control.fault("401", api="postureInfo", times=1)
+        self.until_met("401")
 
     def do_login(self, fault, times, kinds, **members):
         self.add_kinds("login", *kinds.split())
         self.stack.control.fault(fault, api="auth", times=times, **members)
+        self.until_met(fault)
         self.do_expire()
 
     def do_password(self, seconds):
         """The account's password is another for a while; then it is the old one again, and the file
         is written anew, as somebody would who mends it."""
         self.add_kinds("login")
-        self.stack.control.set(password="another")
-        self.cause("password")
-        self.stack.control.expire()
-        self.rest(seconds)
-        self.stack.control.set(password=self.stack.password)
-        self.cause("password file")
-        (self.stack.dir / "upstream-password").write_text(self.stack.password)
+        with self.span(self.login_spans):
+            self.stack.control.set(password="another")
+            self.stack.control.expire()
+            self.rest(seconds)
+            self.stack.control.set(password=self.stack.password)
+            self.mended.append(time.time())
+            (self.stack.dir / "upstream-password").write_text(self.stack.password)
 
     def do_simulator(self, kill, seconds):
+        """Its tokens are gone with it; its windows are not, the ledger has them."""
         self.add_kinds("failure", "slow", "damage")
-        self.cause("simulator")
-        self.stack.end_simulator(kill)
-        self.rest(seconds)
-        self.stack.start_simulator(self.generation)
-        self.cause("simulator")
+        with self.span(self.login_spans):
+            self.stack.end_simulator(kill)
+            self.rest(seconds)
+            self.stack.start_simulator(self.generation)
 
     def do_gateway(self, kill, seconds):
         self.add_kinds("kill")
         disturbance = [time.time(), float("inf")]
         with self.lock:
             self.disturbances.append(disturbance)
-        self.cause("gateway stops")
-        if kill:
-            self.stack.gateway.kill()
-        else:
-            status = self.stack.gateway.stop()
-            if status != 0:
-                raise AssertionError(f"the gateway ended with {status}:\n{self.stack.gateway.tail()}")
-        self.rest(seconds)
-        self.stack.start_gateway()
-        self.cause("gateway")
+        with self.span(self.login_spans, self.gone_spans) as span:
+            if kill:
+                self.stack.gateway.kill()
+            else:
+                status = self.stack.gateway.stop()
+                if status != 0:
+                    raise AssertionError(
+                        f"the gateway ended with {status}:\n{self.stack.gateway.tail()}")
+            self.rest(seconds)
+            self.mended.append(time.time())
+            self.stack.start_gateway()
+        span[1] += ORPHANS_S
         with self.lock:
             disturbance[1] = time.time()
+
+    def do_others(self, api, calls):
+        """Other users of the subscription; the gateway learns of it by the next answer's headers, or
+        by a refusal."""
+        self.add_kinds("limit")
+        now = time.time()
+        self.others_spans.append((now - 0.1, now + WINDOW_S + 1))
+        self.stack.control.use(calls, api=api)
+
+    def do_failing(self, policies, seconds):
+        """The upstream answers, but not for some policies."""
+        self.add_kinds("holes")
+        self.may_fail.update(policies)
+        self.stack.control.set(failing_policies=",".join(map(str, policies)))
+        self.rest(seconds)
+        self.stack.control.set(failing_policies="")
 
     def calm(self):
         """Nothing goes wrong any more: the faults that no call has met go too."""
         self.stack.keep_state()
-        self.stack.control.set(latency_ms=0, password=self.stack.password)
+        self.stack.control.set(latency_ms=0, password=self.stack.password, failing_policies="")
         self.stack.control.reset()
+        self.watch()

@@ -30,7 +30,7 @@ EXCUSES = {
     "bad-request": "", "unauthorized": "", "forbidden": "", "not-found": "", "bad-cursor": "",
     "not-cached": "", "cursor-expired": "",
     "upstream-bad-data": "damage", "upstream-refused": "refusal", "upstream-retired": "refusal",
-    "upstream-forbidden": "refusal", "upstream-unavailable": "failure", "upstream-timeout": "slow",
+    "upstream-incomplete": "holes", "upstream-forbidden": "refusal", "upstream-unavailable": "failure", "upstream-timeout": "slow",
     "upstream-auth": "login", "gateway-unavailable": "kill", "stopping": "kill", "cancelled": "kill",
     "gateway-timeout": "kill",
 }

@@ -172,9 +172,10 @@ class Timeline:
 class Sight:
     """What was seen of one result so far."""
 
-    def __init__(self, generations):
+    def __init__(self, generations, without):
         self.generations = generations   # those that all pages so far agree with
         self.alive = set(generations)
+        self.without = without           # policies whose hosts the upstream did not tell
         self.mixed = False
         self.orders = {}                 # (query, who) -> {position: id}
 
@@ -188,19 +189,21 @@ class Oracle:
         self.lock = threading.Lock()
         self.sights = {}
         self.tags = {}                   # ETag -> hash of the body
+        self.may_fail = set()            # policies whose hosts the upstream did not tell, once at least
         self.wanted_cache = {}
 
     # --- what is wanted
 
-    def wanted(self, query, consumer, generation):
-        """{id: posture with all detail} of a whole answer."""
-        key = (query.key, consumer.policies, generation)
+    def wanted(self, query, consumer, generation, without=()):
+        """{id: posture with all detail} of a whole answer, but for some policies."""
+        key = (query.key, consumer.policies, generation, tuple(without))
         with self.lock:
             known = self.wanted_cache.get(key)
         if known is None:
             postures = self.data.generations[generation]
             policies = query.policies if query.policies is not None else self.data.policies
-            visible = [p for p in policies if p in postures and consumer.may_see(p)]
+            visible = [p for p in policies
+                       if p in postures and consumer.may_see(p) and p not in without]
             known = {i: r for p in visible for i, r in postures[p].items()
                      if query.wants(r, self.data.active)}
             with self.lock:
@@ -216,7 +219,8 @@ class Oracle:
             sight = self.sights.get(result["id"])
             if sight is None:
                 alive = self.timeline.alive(instant(result["fetchedAt"]), now)
-                sight = self.sights[result["id"]] = Sight(alive)
+                without = tuple(sorted(int(p) for p in result.get("hostErrors", [])))
+                sight = self.sights[result["id"]] = Sight(alive, without)
             return sight
 
     def page(self, query, consumer, body, position, now):
@@ -234,14 +238,17 @@ class Oracle:
         if ("next" in page["page"]) != (position + count < total):
             raise Wrong(f"{count} from {position} on: {page['page']}")
         self.check_result(query, consumer, result, now)
+        if int(page["page"]["total"]) and count == 0:
+            raise Wrong(f"an empty page of {page['page']}")
         sight = self.sight(result, now)
         self.check_postures(query, consumer, page["data"], total, sight, result["id"])
         self.check_order(query, consumer, page["data"], position, sight)
         return page
 
-    @staticmethod
-    def check_result(query, consumer, result, now):
-        if result["complete"] is not True or result["upstreamVersion"] != "5.0":
+    def check_result(self, query, consumer, result, now):
+        errors = {int(p) for p in result.get("hostErrors", [])}
+        if (result["complete"] is not (not errors) or not errors <= self.may_fail or
+                result["upstreamVersion"] != "5.0" or "missingBatches" in result):
             raise Wrong(f"the result is {result}")
         if instant(result["fetchedAt"]) > now + 1:
             raise Wrong(f"fetched in the future: {result}")
@@ -252,20 +259,20 @@ class Oracle:
 
     def check_postures(self, query, consumer, postures, total, sight, result_id):
         fits = {g for g in sight.generations
-                if self.fits(query, consumer, postures, total, g)}
+                if self.fits(query, consumer, postures, total, g, sight.without)}
         with self.lock:
             if fits and not sight.mixed:
                 sight.generations &= fits
                 if sight.generations:
                     return
-        if len(sight.alive) > 1 and self.fits_mixed(query, consumer, postures, total, sight.alive):
+        if len(sight.alive) > 1 and self.fits_mixed(query, consumer, postures, total, sight):
             sight.mixed = True
             return
         raise Wrong(f"result {result_id}, generations {sorted(sight.alive)}: "
-                    f"{self.difference(query, consumer, postures, total, sight.alive)}")
+                    f"{self.difference(query, consumer, postures, total, sight)}")
 
-    def fits(self, query, consumer, postures, total, generation):
-        wanted = self.wanted(query, consumer, generation)
+    def fits(self, query, consumer, postures, total, generation, without):
+        wanted = self.wanted(query, consumer, generation, without)
         return total == len(wanted) and all(
             self.same(query, consumer, posture, wanted) for posture in postures)
 
@@ -277,19 +284,19 @@ class Oracle:
         shown = query.shown(known, consumer.sees_evidence)
         return posture == shown and list(posture) == list(shown)
 
-    def fits_mixed(self, query, consumer, postures, total, generations):
-        answers = [self.wanted(query, consumer, g) for g in generations]
+    def fits_mixed(self, query, consumer, postures, total, sight):
+        answers = [self.wanted(query, consumer, g, sight.without) for g in sight.alive]
         everywhere = set.intersection(*(set(a) for a in answers))
         anywhere = set.union(*(set(a) for a in answers))
         return len(everywhere) <= total <= len(anywhere) and all(
             any(self.same(query, consumer, posture, wanted) for wanted in answers)
             for posture in postures)
 
-    def difference(self, query, consumer, postures, total, generations):
-        """The first thing that is wrong, as text, measured by the best generation."""
+    def difference(self, query, consumer, postures, total, sight):
+        """The first thing that is wrong, as text, for each generation that it could be of."""
         told = []
-        for generation in sorted(generations):
-            wanted = self.wanted(query, consumer, generation)
+        for generation in sorted(sight.alive):
+            wanted = self.wanted(query, consumer, generation, sight.without)
             if total != len(wanted):
                 told.append(f"g{generation}: total {total}, {len(wanted)} wanted")
             for posture in postures:
@@ -315,7 +322,7 @@ class Oracle:
         if len(set(ids)) != len(ids):
             raise Wrong(f"a walk saw {len(ids) - len(set(ids))} postures twice")
         sight = self.sights[result_id]
-        answers = [set(self.wanted(query, consumer, g))
+        answers = [set(self.wanted(query, consumer, g, sight.without))
                    for g in (sight.alive if sight.mixed else sight.generations)]
         got = set(map(int, ids))
         if sight.mixed:
@@ -345,15 +352,16 @@ class Oracle:
             if self.tags.setdefault(tag, hash(body)) != hash(body):
                 raise Wrong(f"two bodies have the ETag {tag}")
 
-    def mixed(self):
+    def counts(self):
+        """(results seen, those of two generations, those that lack a policy)"""
         with self.lock:
-            return sum(s.mixed for s in self.sights.values())
+            seen = self.sights.values()
+            return len(seen), sum(s.mixed for s in seen), sum(bool(s.without) for s in seen)
 
 
-def load(stack, options, policies, generations):
-    """The data, from a simulator of its own that is ended again. `options` as the Stack's."""
-    argv = stack.simulator_argv(options | {"rate": 0, "concurrency": 0})
-    part = stack.part("oracle", argv)
+def load(stack, policies, generations):
+    """The data, from a simulator of its own that is ended again."""
+    part = stack.part("oracle", stack.oracle_argv())
     part.start()
 
     def ready():

@@ -127,7 +127,7 @@ class Pages(unittest.TestCase):
         self.query.limit = 2
         self.judge(self.body(0, ids=[10010, 10011], next="x"), after_s=20)
         self.judge(self.body(1, ids=[10012, 10013]), position=2, after_s=20)
-        self.assertEqual(self.oracle.mixed(), 1)
+        self.assertEqual(self.oracle.counts()[1], 1)
         self.refused(self.body(2, ids=[10012, 10013]), "postureModifiedDate", position=2, after_s=20)
 
     def test_another_order_on_another_walk(self):
@@ -142,7 +142,12 @@ class Pages(unittest.TestCase):
                 self.oracle.whole(self.query, self.consumer, ids, "a")
 
     def test_an_incomplete_result(self):
-        self.refused(self.body(0).replace('"complete": true', '"complete": false'), "complete")
+        body = self.body(0).replace('"complete": true', '"complete": false')
+        self.refused(body, "complete")
+        less = body.replace('"complete": false', '"complete": false, "hostErrors": [1001]')
+        self.refused(less, "hostErrors")
+        self.oracle.may_fail = {1001}
+        self.refused(less, "total 4, 0 wanted")
 
     def test_one_tag_for_two_bodies(self):
         self.oracle.check_tag('"x"', b"1")
@@ -166,16 +171,32 @@ class Runs(unittest.TestCase):
         self.assertEqual(audit.most_in_window([30, 0, 59.9, 90], 60)[0], 3)
 
     def test_a_login_needs_a_reason(self):
-        good = [(0, "start"), (1, "login"), (2, "dead"), (3, "login-failed"), (4, "login"),
-                (5, "start"), (6, "login"), (7, "dead"), (8, "login-rejected"), (9, "mended"),
-                (10, "login")]
-        self.assertEqual(audit.judge_logins(good), [])
-        self.assertEqual(len(audit.judge_logins([*good, (11, "login")])), 1)
+        spans = [(0, 1), (10, 10), (20, 30)]
+        good = [(1.5, 201), (10, 201), (21, 500), (22, 201), (31, 201)]
+        self.assertEqual(audit.judge_logins(good, spans, []), [])
+        for more in (2, 9, 12, 32):
+            self.assertEqual(len(audit.judge_logins([*good, (more, 201)], spans, [])), 1, more)
+
+    def test_a_login_that_failed_is_tried_again(self):
+        self.assertEqual(audit.judge_logins([(2, 500), (3, 429), (4, 201)], [(0, 1)], []), [])
 
     def test_a_rejected_credential_is_tried_once(self):
-        events = [(0, "start"), (1, "login-rejected"), (2, "dead"), (3, "login-rejected")]
-        self.assertEqual(len(audit.judge_logins(events)), 1)
-        self.assertEqual(audit.judge_logins([*events[:2], (2, "start"), (3, "login-rejected")]), [])
+        logins = [(2, 401), (12, 201)]
+        self.assertEqual(audit.judge_logins(logins, [(0, 15)], [11]), [])
+        self.assertEqual(len(audit.judge_logins(logins, [(0, 15)], [])), 1)
+        self.assertEqual(len(audit.judge_logins([*logins, (3, 401)], [(0, 15)], [11])), 1)
+
+    def test_refusals_need_an_excuse(self):
+        lines = [{"t": t, "api": "hostids", "verdict": "entered", "running": 1} for t in range(25)]
+        refused = {"t": 50, "api": "hostids", "verdict": "too-often", "running": 1}
+        self.assertEqual(audit.judge_calls(lines, 25, 60, 2, [], [])["wrong"], [])
+        self.assertEqual(len(audit.judge_calls([*lines, refused], 25, 60, 2, [], [])["wrong"]), 1)
+        self.assertEqual(audit.judge_calls([*lines, refused], 25, 60, 2, [(49, 51)], [])["wrong"], [])
+        more = lines + [refused | {"verdict": "entered"}]
+        self.assertEqual(len(audit.judge_calls(more, 25, 60, 2, [(0, 99)], [])["wrong"]), 1)
+        many = [{"t": 1, "api": "hostids", "verdict": "entered", "running": 3}]
+        self.assertEqual(len(audit.judge_calls(many, 25, 60, 2, [], [])["wrong"]), 1)
+        self.assertEqual(audit.judge_calls(many, 25, 60, 2, [], [(0, 2)])["wrong"], [])
 
     def test_errors_in_the_log_need_an_explanation(self):
         line = "2026-11-20T12:00:00.000Z error {} x=1\n"
@@ -202,6 +223,7 @@ class Schedules(unittest.TestCase):
         self.assertEqual(one, again)
         self.assertNotEqual(one, other)
         self.assertEqual({e.name for e in one}, {a.name for a in chaos.ACTS} - {"lie"})
+        self.assertEqual(len({e.at_s for e in one}), len(one))
         self.assertNotIn("gateway", {e.name for e in chaos.schedule(1, 600, set())})
 
     def test_every_act_can_be_done(self):
