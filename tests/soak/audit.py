@@ -8,6 +8,7 @@ import pathlib
 import re
 import threading
 
+RENEWED_EARLY_S = 2      # clocks, and the way of the answer
 # line of the gateway's log at level error -> the kind of chaos that explains it
 EXPLAINED_ERRORS = {"credential-rejected": "login", "token-refused": "login"}
 
@@ -60,25 +61,28 @@ def judge_calls(ledger, rate, window, concurrency, others, gone):
 
 # --- (c) the logins
 
-def judge_logins(logins, spans, mended):
-    """logins: (time, status) as the upstream has them. spans: (from, to) in which the token may die
-    at any moment, or a login be spoilt: in one, and once after it, a login has a reason. mended: when
-    the password file was written anew or a gateway began. What was wrong, as texts."""
-    wrong, due, rejected = [], False, False
-    events = sorted([(at, 1, status) for at, status in logins] + [(at, 0, "mended") for at in mended] +
-                    [(to, 0, "dead") for _, to in spans], key=lambda e: e[:2])
-    for at, _, what in events:
-        if what == "dead":
-            due = True
-        elif what == "mended":
-            rejected = False
-        else:
-            if rejected:
-                wrong.append(f"a login at {at:.1f} after the credential was rejected")
-            elif not due and not in_any(at, spans):
-                wrong.append(f"a login at {at:.1f} although the token was good")
-            due = what != 201
-            rejected = what in (401, 403)
+def judge_logins(logins, causes, mended, life_s):
+    """logins: (time, status) as the upstream has them. causes: (from, to, how often): some time in
+    it, so often, the token dies or a login is spoilt. mended: when the password file was written anew
+    or a gateway began. life_s: of a token, which may be renewed after four fifths of it.
+
+    Each login needs a cause. A good one settles all causes that are over, and is paid by one that is
+    not over only if there is none; a bad one is tried again. What was wrong, as texts."""
+    wrong, last_good, rejected_at = [], None, None
+    left = [[since, to, times] for since, to, times in causes]
+    for at, status in sorted(logins):
+        if rejected_at is not None and not any(rejected_at <= m <= at for m in mended):
+            wrong.append(f"a login at {at:.3f} after the credential was rejected")
+        due = sorted((c for c in left if c[0] <= at and c[2] > 0), key=lambda c: c[1])
+        old = last_good is not None and at - last_good >= 0.8 * life_s - RENEWED_EARLY_S
+        if not due and not old:
+            wrong.append(f"a login at {at:.3f} although the token was good")
+        if status == 201:
+            over = [c for c in due if c[1] <= at]
+            for cause in over or ([] if old else due[:1]):
+                cause[2] = 0 if cause in over else cause[2] - 1
+            last_good = at
+        rejected_at = at if status in (401, 403) else None
     return wrong
 
 

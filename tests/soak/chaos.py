@@ -15,6 +15,7 @@ import time
 
 WINDOW_S = 60    # the upstream's
 DRIP_S = 10      # the longest that a dripping answer goes on after its fault was met
+MET_S = 2        # after a fault was seen to have been met: what follows from it has followed
 ORPHANS_S = 6    # calls of a gateway that was killed run on at the upstream: they may be slow
 
 # fault of the simulator, members, what kind of chaos it is (habits.EXCUSES)
@@ -142,7 +143,7 @@ class Chaos:
         self.counts = {}
         self.generation = 0
         self.deadline = None      # of time.monotonic(): whatever takes time ends then
-        self.login_spans = []     # [from, to] of time.time(): the token may die, a login be spoilt
+        self.login_causes = []    # [from, to, how often]: the token dies, or a login is spoilt
         self.mended = []          # times at which a rejected credential may be tried again
         self.met_by = []          # (span, name of a fault): open until a call has met the fault
         self.others_spans = []    # others may have used up the window
@@ -165,11 +166,10 @@ class Chaos:
             self.kinds.update(kinds)
 
     @contextlib.contextmanager
-    def span(self, *lists):
-        """While the block runs, and a little more."""
-        span = [time.time() - 0.1, float("inf")]
-        for spans in lists:
-            spans.append(span)
+    def span(self, spans, *more):
+        """While the block runs, and a little more: an entry of that list, with what more it has."""
+        span = [time.time() - 0.1, float("inf"), *more]
+        spans.append(span)
         try:
             yield span
         finally:
@@ -182,12 +182,12 @@ class Chaos:
         queued = {f["fault"] for f in self.stack.control.get("/faults")["queued"]}
         now = time.time()
         for span, fault in self.met_by:
-            span[1] = now + 2 if fault not in queued else float("inf")
+            span[1] = now + MET_S if fault not in queued else float("inf")
         self.met_by = [(s, f) for s, f in self.met_by if f in queued]
 
-    def until_met(self, fault):
-        span = [time.time() - 0.1, float("inf")]
-        self.login_spans.append(span)
+    def until_met(self, fault, times):
+        span = [time.time() - 0.1, float("inf"), times]
+        self.login_causes.append(span)
         self.met_by.append((span, fault))
 
     # --- the events
@@ -198,7 +198,11 @@ class Chaos:
         getattr(self, "do_" + event.name)(**event.members)
 
     def rest(self, seconds):
-        time.sleep(max(0, min(seconds, self.deadline - time.monotonic())))
+        until = min(self.deadline, time.monotonic() + seconds)
+        while time.monotonic() < until:
+            if self.stack.simulator.running():
+                self.watch()
+            time.sleep(max(0, min(0.5, until - time.monotonic())))
 
     def do_fault(self, api, fault, times, kinds, **members):
         self.add_kinds(*kinds.split())
@@ -232,25 +236,25 @@ class Chaos:
                            lambda: self.stack.control.set(generation=self.generation))
 
     def do_expire(self):
-        with self.span(self.login_spans):
+        with self.span(self.login_causes, 1):
             self.stack.control.expire()
 
     def do_unauthorized(self):
         self.add_kinds("login")
         self.stack.control.fault("401", api="postureInfo", times=1)
-        self.until_met("401")
+        self.until_met("401", 1)
 
     def do_login(self, fault, times, kinds, **members):
         self.add_kinds("login", *kinds.split())
         self.stack.control.fault(fault, api="auth", times=times, **members)
-        self.until_met(fault)
+        self.until_met(fault, times)
         self.do_expire()
 
     def do_password(self, seconds):
         """The account's password is another for a while; then it is the old one again, and the file
         is written anew, as somebody would who mends it."""
         self.add_kinds("login")
-        with self.span(self.login_spans):
+        with self.span(self.login_causes, 1):
             self.stack.control.set(password="another")
             self.stack.control.expire()
             self.rest(seconds)
@@ -261,7 +265,7 @@ class Chaos:
     def do_simulator(self, kill, seconds):
         """Its tokens are gone with it; its windows are not, the ledger has them."""
         self.add_kinds("failure", "slow", "damage")
-        with self.span(self.login_spans):
+        with self.span(self.login_causes, 1):
             self.stack.end_simulator(kill)
             self.rest(seconds)
             self.stack.start_simulator(self.generation)
@@ -271,7 +275,7 @@ class Chaos:
         disturbance = [time.time(), float("inf")]
         with self.lock:
             self.disturbances.append(disturbance)
-        with self.span(self.login_spans, self.gone_spans) as span:
+        with self.span(self.login_causes, 1), self.span(self.gone_spans) as span:
             if kill:
                 self.stack.gateway.kill()
             else:
@@ -304,7 +308,6 @@ class Chaos:
 
     def calm(self):
         """Nothing goes wrong any more: the faults that no call has met go too."""
-        self.stack.keep_state()
         self.stack.control.set(latency_ms=0, password=self.stack.password, failing_policies="")
         self.stack.control.reset()
         self.watch()

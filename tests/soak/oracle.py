@@ -10,6 +10,7 @@ wholly, on every page that anybody sees of it. Only where a generation ended in 
 the calls of one result be of two; then each posture has to be of one of them.
 """
 
+import collections
 import datetime
 import threading
 import time
@@ -169,6 +170,9 @@ class Timeline:
         return {g for (asked, _, g), end in zip(moves, ends) if asked <= until and end >= since}
 
 
+SIGHTS_KEPT = 400   # far more than there are results that a walk may still be on
+
+
 class Sight:
     """What was seen of one result so far."""
 
@@ -187,7 +191,8 @@ class Oracle:
         self.data = data
         self.timeline = timeline
         self.lock = threading.Lock()
-        self.sights = {}
+        self.sights = {}                 # result -> Sight, the last one used at the end
+        self.seen = collections.Counter()
         self.tags = {}                   # ETag -> hash of the body
         self.may_fail = set()            # policies whose hosts the upstream did not tell, once at least
         self.wanted_cache = {}
@@ -216,11 +221,17 @@ class Oracle:
 
     def sight(self, result, now):
         with self.lock:
-            sight = self.sights.get(result["id"])
-            if sight is None:
+            sight = self.sights.pop(result["id"], None)
+            if sight is not None:
+                self.sights[result["id"]] = sight   # the last one used is the last one
+            else:
                 alive = self.timeline.alive(instant(result["fetchedAt"]), now)
                 without = tuple(sorted(int(p) for p in result.get("hostErrors", [])))
                 sight = self.sights[result["id"]] = Sight(alive, without)
+                self.seen["results"] += 1
+                self.seen["lacking"] += bool(without)
+                if len(self.sights) > SIGHTS_KEPT:
+                    del self.sights[next(iter(self.sights))]
             return sight
 
     def page(self, query, consumer, body, position, now):
@@ -266,7 +277,9 @@ class Oracle:
                 if sight.generations:
                     return
         if len(sight.alive) > 1 and self.fits_mixed(query, consumer, postures, total, sight):
-            sight.mixed = True
+            with self.lock:
+                self.seen["mixed"] += not sight.mixed
+                sight.mixed = True
             return
         raise Wrong(f"result {result_id}, generations {sorted(sight.alive)}: "
                     f"{self.difference(query, consumer, postures, total, sight)}")
@@ -355,8 +368,7 @@ class Oracle:
     def counts(self):
         """(results seen, those of two generations, those that lack a policy)"""
         with self.lock:
-            seen = self.sights.values()
-            return len(seen), sum(s.mixed for s in seen), sum(bool(s.without) for s in seen)
+            return self.seen["results"], self.seen["mixed"], self.seen["lacking"]
 
 
 def load(stack, policies, generations):

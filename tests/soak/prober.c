@@ -94,6 +94,7 @@ struct answer {
 	char *bytes; /* ANSWER_BYTES */
 	unsigned status;
 	bool hit;
+	bool last; /* of this connection: nginx ends it now and then */
 };
 
 /* True: the whole answer, by its Content-Length, is there. */
@@ -121,6 +122,8 @@ receive(int fd, struct answer *answer)
 		answer->status = (unsigned)strtoul(answer->bytes + strlen("HTTP/1.1 "), NULL, 10);
 		const char *hit = strstr(answer->bytes, "posturegate; hit");
 		answer->hit = hit != NULL && hit < end;
+		const char *last = strcasestr(answer->bytes, "\r\nconnection: close");
+		answer->last = last != NULL && last < end;
 	}
 	return true;
 }
@@ -134,8 +137,10 @@ probe(const char *path, int *fd, const char *request, struct answer *answer)
 		*fd = dial(path);
 	if (*fd < 0)
 		return;
-	if (!send_all(*fd, request, strlen(request)) || !receive(*fd, answer)) {
+	bool whole = send_all(*fd, request, strlen(request)) && receive(*fd, answer);
+	if (!whole)
 		answer->status = 0;
+	if (!whole || answer->last) {
 		close(*fd);
 		*fd = -1;
 	}
@@ -160,7 +165,7 @@ run(const char *path, const char *key, int64_t every_us, char *const *targets, i
 		for (; sent_us <= ended_us; sent_us += every_us)
 			printf("%" PRId64 " %" PRId64 " %u %d %d\n", sent_us, ended_us - sent_us,
 			    answer.status, answer.hit, turn);
-		if (fd < 0)
+		if (answer.status == 0)
 			sleep_until(now_us() + REST_US);
 		due_us += every_us;
 		if (due_us < now_us())

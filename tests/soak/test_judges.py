@@ -170,21 +170,38 @@ class Runs(unittest.TestCase):
         self.assertEqual(audit.most_in_window([0, 30, 60, 90], 60)[0], 2)
         self.assertEqual(audit.most_in_window([30, 0, 59.9, 90], 60)[0], 3)
 
+    def logins(self, logins, causes, mended=()):
+        """How many of them are wrong."""
+        return len(audit.judge_logins(logins, causes, mended, 1000))
+
     def test_a_login_needs_a_reason(self):
-        spans = [(0, 1), (10, 10), (20, 30)]
-        good = [(1.5, 201), (10, 201), (21, 500), (22, 201), (31, 201)]
-        self.assertEqual(audit.judge_logins(good, spans, []), [])
-        for more in (2, 9, 12, 32):
-            self.assertEqual(len(audit.judge_logins([*good, (more, 201)], spans, [])), 1, more)
+        causes = [(0, 1, 1), (10, 10.5, 1), (20, 30, 1)]
+        good = [(1.5, 201), (11, 201), (21, 201)]
+        self.assertEqual(self.logins(good, causes), 0)
+        for more in (2, 9, 12, 22, 32):
+            self.assertEqual(self.logins([*good, (more, 201)], causes), 1, more)
+
+    def test_causes_that_came_together_are_settled_together(self):
+        causes = [(0, 1, 1), (2, 3, 1), (4, 5, 3)]
+        self.assertEqual(self.logins([(6, 201)], causes), 0)
+        self.assertEqual(self.logins([(6, 201), (7, 201)], causes), 1)
+
+    def test_a_cause_that_is_not_over_pays_for_as_many_as_it_has(self):
+        self.assertEqual(self.logins([(5, 201), (6, 201)], [(0, 9, 2)]), 0)
+        self.assertEqual(self.logins([(5, 201), (6, 201)], [(0, 9, 1)]), 1)
 
     def test_a_login_that_failed_is_tried_again(self):
-        self.assertEqual(audit.judge_logins([(2, 500), (3, 429), (4, 201)], [(0, 1)], []), [])
+        self.assertEqual(self.logins([(2, 500), (3, 429), (4, 201)], [(0, 1, 1)]), 0)
+
+    def test_a_token_is_renewed_when_most_of_its_life_is_over(self):
+        self.assertEqual(self.logins([(2, 201), (802, 201), (1602, 201)], [(0, 1, 1)]), 0)
+        self.assertEqual(self.logins([(2, 201), (500, 201)], [(0, 1, 1)]), 1)
 
     def test_a_rejected_credential_is_tried_once(self):
-        logins = [(2, 401), (12, 201)]
-        self.assertEqual(audit.judge_logins(logins, [(0, 15)], [11]), [])
-        self.assertEqual(len(audit.judge_logins(logins, [(0, 15)], [])), 1)
-        self.assertEqual(len(audit.judge_logins([*logins, (3, 401)], [(0, 15)], [11])), 1)
+        logins, causes = [(2, 401), (12, 201)], [(0, 15, 1)]
+        self.assertEqual(self.logins(logins, causes, [11]), 0)
+        self.assertEqual(self.logins(logins, causes, [1]), 1)
+        self.assertEqual(self.logins([*logins, (3, 401)], causes, [11]), 1)
 
     def test_refusals_need_an_excuse(self):
         lines = [{"t": t, "api": "hostids", "verdict": "entered", "running": 1} for t in range(25)]
