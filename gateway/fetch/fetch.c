@@ -219,7 +219,7 @@ judge(struct call *c, struct call_end *end, int64_t *ret_not_before_ms)
 	lock_take(&c->fetch->owner->lock);
 	bool again =
 	    end->st != STATUS_OK && may_retry_locked(c, end->st, end->wait_ms, ret_not_before_ms);
-	if (!again && end->st != STATUS_OK)
+	if (!again && end->given_out) /* else it was not the upstream that took too long */
 		end->wait_ms = remember_locked(c, end->st, end->wait_ms);
 	log_call_locked(c, end->st, again);
 	lock_drop(&c->fetch->owner->lock);

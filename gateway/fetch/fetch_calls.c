@@ -15,7 +15,7 @@ on_head(void *ctx, const struct transport_head *head)
 {
 	struct call *c = ctx;
 	budget_arrived(c->fetch->owner->o.budget, &c->entry, head);
-	if (head->http == 200 || head->http == 204)
+	if (head->http < 500) /* a refusal is an answer, too */
 		memory_answered(c->fetch->owner->o.memory);
 }
 

@@ -38,7 +38,7 @@ bool memory_ails(struct memory *m);
 enum memory_enter memory_enter(
     struct memory *m, int64_t now_ms, enum status *ret_status, int64_t *ret_wait_ms);
 void memory_probe_over(struct memory *m);
-/* It answered a call with what was asked for. */
+/* It answered a call, and not with a failure of its own. */
 void memory_answered(struct memory *m);
 /* A fetch has failed for good. `query` tells one query from another; `alone`: this one failure
  * speaks for the whole upstream. wait_ms: as announced, or 0. */
