@@ -151,7 +151,7 @@ class Caller(threading.Thread):
             self.check_fetch(answer.json(), what)
         elif status not in (200, 304, 502, 503, 504):
             raise Wrong(what)
-        if status in (200, 304) and "/v1/postures" in target:
+        if status in (200, 304) and target.startswith(("/v1/postures", "/v1/policies")):
             self.check_cache_status(answer, what)
 
     def judge_problem(self, answer, what):
@@ -191,20 +191,22 @@ class Caller(threading.Thread):
 
     # --- queries
 
-    def first_page(self, query, headers=None, post=False, expect=()):
+    def first_page(self, query, headers=None, post=False):
         """Asks a query and follows 202 until there is a page. The answer, or None: an honest error
         or the end of patience."""
+        if not post:
+            return self.followed(lambda: self.get("/v1/postures", headers, **query.url()))
+        body = json.dumps(query.document() | {"limit": query.limit})
+        headers = {"Content-Type": "application/json"} | (headers or {})
+        return self.followed(lambda: self.ask("POST", "/v1/postures/query", headers, body))
+
+    def followed(self, ask):
+        """Asks again and again while the answer is 202."""
         deadline = time.monotonic() + FOLLOW_S
         while True:
-            if post:
-                body = json.dumps(query.document() | {"limit": query.limit})
-                answer = self.ask("POST", "/v1/postures/query",
-                                  {"Content-Type": "application/json"} | (headers or {}), body,
-                                  expect=expect)
-            else:
-                answer = self.get("/v1/postures", headers, expect, **query.url())
+            answer = ask()
             if answer is None or answer.status != 202:
-                return answer if answer is not None and answer.status in (200, 304, *expect) else None
+                return answer if answer is not None and answer.status in (200, 304) else None
             self.look_at_fetch(answer)
             if time.monotonic() > deadline:
                 self.counts["gave up"] += 1
@@ -557,6 +559,37 @@ class Impatient(Caller):
         self.counts["hung up"] += 1
 
 
+class Lister(Caller):
+    """Walks through the list of policies, of which it may see some, and through their hosts."""
+
+    grants = {"policies": "1001,1003,1006"}
+    think_s = (3, 7)
+
+    def turn(self):
+        limit = self.random.choice([1, 2, 30, 100])
+        if self.random.random() < 0.5:
+            since = self.random.choice([None, f"2026-10-{self.random.randint(26, 31)}",
+                                        f"2026-11-{self.random.randint(1, 6):02}T12:00:00Z"])
+            listing = oracle.Listing.policies(self.consumer, limit, since)
+        else:
+            listing = oracle.Listing.hosts(self.random.choice([1001, 1003]), max(limit, 10))
+        self.walk_list(listing)
+
+    def walk_list(self, listing):
+        answer = self.followed(lambda: self.get(listing.target, limit=listing.limit, **listing.params))
+        seen, result = 0, None
+        while answer is not None and answer.status == 200:
+            page = self.oracle.listing(listing, answer.body, seen, answer.ended)
+            self.counts["pages"] += 1
+            if result not in (None, page["result"]["id"]):
+                raise Wrong(f"a walk went from result {result} to {page['result']['id']}")
+            result, seen = page["result"]["id"], seen + len(page["data"])
+            if "next" not in page["page"]:
+                self.counts["walks"] += 1
+                return
+            answer = self.next_page(page["page"]["next"])
+
+
 class Stranger(Caller):
     """Shows wrong keys and the cursors of others, asks for what its grant does not cover, and
     misspells."""
@@ -569,7 +602,7 @@ class Stranger(Caller):
         query = harness.query_string({"policy": 1002, "limit": 5})
         cases = [
             (401, f"/v1/postures?{query}", bad_key), (401, f"/v1/postures?{query}", ""),
-            (403, "/v1/postures?policy=1001", None), (403, "/v1/postures?policy=1001,1002", None),
+            (403, "/v1/policies/1001/hosts", None), (403, "/v1/postures?policy=1001", None), (403, "/v1/postures?policy=1001,1002", None),
             (400, f"/v1/postures?{query}&policyId=1", None),
             (400, "/v1/postures?policy=1002&limit=0", None),
             (400, "/v1/postures?cursor=AAAA", None), (400, self.soak.a_cursor, None),
@@ -587,6 +620,6 @@ HABITS = [
     ("walker", Walker), ("dashboard", Dashboard), ("cold", Cold), ("by-posture", ByPosture),
     ("poster", Poster), ("forcing", Forcing), ("max-age", MaxAge),
     ("only-if-cached", OnlyIfCached), ("async", Async), ("impatient", Impatient),
-    ("stranger", Stranger),
+    ("lister", Lister), ("stranger", Stranger),
 ]
 API_DOCUMENT = pathlib.Path("docs/api.md")

@@ -12,6 +12,7 @@ the calls of one result be of two; then each posture has to be of one of them.
 
 import collections
 import datetime
+import json
 import threading
 import time
 
@@ -20,6 +21,9 @@ import reference
 
 HIDDEN = ("evidence", "causeOfFailure")   # from a consumer without the grant of evidence
 COUNTS = ("batches", "hostsAsked", "hostsSeen")   # null where a grant may hide postures
+
+POLICY_MEMBERS = ("id", "title", "status", "locked", "createdBy", "createdDate", "modifiedBy",
+                  "modifiedDate", "lastEvaluatedDate")
 
 
 class Wrong(Exception):
@@ -41,25 +45,61 @@ def upper_bound(text):
 
 
 class Data:
-    """generations[g][policy] = {id: the posture with all detail}, ids as int."""
+    """generations[g][policy] = {id: the posture with all detail}, ids as int;
+    lists[g] = [the policies]; hosts[policy] = [ids, ascending]."""
 
     def __init__(self, control, upstream, policies, generations):
         self.policies = policies
         self.generations = []
         detail = {"evidenceRequired": 1, "extendedEvidenceRequired": 1, "cloudMetaDataRequired": 1,
                   "qdScoreRequired": 1}
+        self.lists = []
         for generation in range(generations):
             control.set(generation=generation)
+            self.lists.append(self.policy_list(upstream))
             self.generations.append({p: self.read(upstream, p, **detail) for p in policies})
         control.set(generation=0)
         self.active = {i for p in policies
                        for i in self.read(upstream, p, excludeInactiveControl=1)}
-        self.hosts = {int(e["policyId"]): sorted(int(h) for h in e["hostIds"])
-                      for e in upstream.hosts(policies)}
+        resolved = upstream.hosts(policies)
+        self.subscription = int(resolved[0]["subscriptionId"])
+        self.hosts = {int(e["policyId"]): sorted(int(h) for h in e["hostIds"]) for e in resolved}
+
+    @staticmethod
+    def policy_list(upstream):
+        """As the contract has it."""
+        answer = json.loads(upstream.authorized("GET", "/pcrs/2.0/posture/policy/list"))
+        return [{name: bool(p["locked"]) if name == "locked" else p[name] for name in POLICY_MEMBERS} |
+                {"subscriptionId": answer["subscriptionId"]} for p in answer["policyList"]]
 
     @staticmethod
     def read(upstream, policy, **params):
         return {int(i): r for i, r in upstream.postures([policy], **params).items()}
+
+
+class Listing:
+    """A list that is not of postures. rows(data, generation): what is in it, in its order; hides:
+    whether the grant may hide some of it."""
+
+    def __init__(self, target, limit, rows, hides=False, policy=None, **params):
+        self.target, self.limit, self.rows, self.hides = target, limit, rows, hides
+        self.policy = policy   # whose hosts they are
+        self.params = params
+
+    @classmethod
+    def policies(cls, consumer, limit, since=None):
+        def rows(data, generation):
+            return [p for p in data.lists[generation] if consumer.may_see(int(p["id"])) and
+                    (since is None or p["lastEvaluatedDate"] >= lower_bound(since))]
+        params = {} if since is None else {"evaluatedSince": since}
+        return cls("/v1/policies", limit, rows, hides=not consumer.sees_all, **params)
+
+    @classmethod
+    def hosts(cls, policy, limit):
+        def rows(data, _):
+            return [{"policyId": policy, "subscriptionId": data.subscription, "hostId": h}
+                    for h in data.hosts[policy]]
+        return cls(f"/v1/policies/{policy}/hosts", limit, rows, policy=policy)
 
 
 class Query:
@@ -237,36 +277,58 @@ class Oracle:
     def page(self, query, consumer, body, position, now):
         """Checks a page that begins at this position of its walk; returns it, parsed."""
         page = reference.parse(body)
-        result = page["result"]
-        if list(page) != ["data", "page", "result"]:
-            raise Wrong(f"a page has the members {list(page)}")
-        count = len(page["data"])
-        total = int(page["page"]["total"])
-        if int(page["page"]["count"]) != count:
-            raise Wrong(f"count is {page['page']['count']}, and there are {count}")
-        if count > int(page["page"]["limit"]) or int(page["page"]["limit"]) != query.limit:
-            raise Wrong(f"limit {query.limit} was asked: {page['page']}")
-        if ("next" in page["page"]) != (position + count < total):
-            raise Wrong(f"{count} from {position} on: {page['page']}")
-        self.check_result(query, consumer, result, now)
-        if int(page["page"]["total"]) and count == 0:
-            raise Wrong(f"an empty page of {page['page']}")
+        result, total = page["result"], self.check_frame(page, query.limit, position)
+        hides = query.policies is None and not consumer.sees_all
+        self.check_result(result, hides, "5.0", now)
         sight = self.sight(result, now)
         self.check_postures(query, consumer, page["data"], total, sight, result["id"])
         self.check_order(query, consumer, page["data"], position, sight)
         return page
 
-    def check_result(self, query, consumer, result, now):
+    def listing(self, listing, body, position, now):
+        """The same of a list that is not of postures."""
+        page = json.loads(body)
+        result, total = page["result"], self.check_frame(page, listing.limit, position)
+        version = "2.0" if listing.policy is None else "5.0"
+        self.check_result(result, listing.hides, version, now)
+        sight = self.sight(result, now)
+        lists = {g: [] if listing.policy in sight.without else listing.rows(self.data, g)
+                 for g in sight.generations}
+        fits = {g for g, rows in lists.items() if total == len(rows) and
+                list(map(list, page["data"])) == list(map(list, rows[position:][:len(page["data"])])) and
+                page["data"] == rows[position:position + len(page["data"])]}
+        if not fits:
+            raise Wrong(f"{listing.target} {listing.params} from {position} on is {page}")
+        with self.lock:
+            sight.generations &= fits
+        return page
+
+    @staticmethod
+    def check_frame(page, limit, position):
+        """What every page has, whatever is on it; returns the total."""
+        if list(page) != ["data", "page", "result"]:
+            raise Wrong(f"a page has the members {list(page)}")
+        count, total = len(page["data"]), int(page["page"]["total"])
+        if int(page["page"]["count"]) != count:
+            raise Wrong(f"count is {page['page']['count']}, and there are {count}")
+        if count > int(page["page"]["limit"]) or int(page["page"]["limit"]) != limit:
+            raise Wrong(f"limit {limit} was asked: {page['page']}")
+        if ("next" in page["page"]) != (position + count < total):
+            raise Wrong(f"{count} from {position} on: {page['page']}")
+        if total and count == 0:
+            raise Wrong(f"an empty page of {page['page']}")
+        return total
+
+    def check_result(self, result, hides, version, now):
         errors = {int(p) for p in result.get("hostErrors", [])}
         if (result["complete"] is not (not errors) or not errors <= self.may_fail or
-                result["upstreamVersion"] != "5.0" or "missingBatches" in result):
+                result["upstreamVersion"] != version or "missingBatches" in result):
             raise Wrong(f"the result is {result}")
         if instant(result["fetchedAt"]) > now + 1:
             raise Wrong(f"fetched in the future: {result}")
-        hides = query.policies is None and not consumer.sees_all
         for name in COUNTS:
             if (result[name] is None) != hides:
-                raise Wrong(f"{name} in {result}, seen by {consumer.name}")
+                raise Wrong(f"{name} in {result}")
 
     def check_postures(self, query, consumer, postures, total, sight, result_id):
         fits = {g for g in sight.generations

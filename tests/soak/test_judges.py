@@ -38,9 +38,13 @@ class FakeData:
 
     policies = [1001, 1002]
     active = set()
-    hosts = {}
+    hosts = {1001: [5, 6], 1002: [7]}
+
+    subscription = 700100
 
     def __init__(self):
+        self.lists = [[{"id": p, "title": "t", "lastEvaluatedDate": f"2026-11-0{g + 1}T00:00:00Z"}
+                       for p in self.policies] for g in range(3)]
         self.generations = [{p: {n: record(n, p, g if n % 2 == 0 else 0)
                                  for n in range(p * 10, p * 10 + 4)} for p in self.policies}
                             for g in range(3)]
@@ -148,6 +152,27 @@ class Pages(unittest.TestCase):
         self.refused(less, "hostErrors")
         self.oracle.may_fail = {1001}
         self.refused(less, "total 4, 0 wanted")
+
+    def test_lists(self):
+        def judge(listing, data, total, hides=False, version="5.0", result="l", **page):
+            counts = dict.fromkeys(oracle.COUNTS, None if hides else 1)
+            self.oracle.listing(listing, json.dumps({
+                "data": data, "page": {"limit": listing.limit, "count": len(data), "total": total} | page,
+                "result": {"id": result, "fetchedAt": FETCHED, "upstreamVersion": version,
+                           "complete": True} | counts}), 0, FETCHED_S + 5)
+        hosts = oracle.Listing.hosts(1001, 10)
+        rows = [{"policyId": 1001, "subscriptionId": 700100, "hostId": h} for h in (5, 6)]
+        judge(hosts, rows, 2)
+        for wrong in (rows[::-1], rows[:1], [*rows, rows[1] | {"hostId": 7}]):
+            with self.assertRaises(oracle.Wrong):
+                judge(hosts, wrong, len(wrong))
+        self.consumer.policies, self.consumer.sees_all = "1002", False
+        policies = oracle.Listing.policies(self.consumer, 10)
+        judge(policies, self.data.lists[0][1:], 1, hides=True, version="2.0", result="m")
+        for generation, wrong in ((0, slice(0, 2)), (1, slice(1, 2))):
+            with self.assertRaises(oracle.Wrong):
+                rows = self.data.lists[generation][wrong]
+                judge(policies, rows, len(rows), hides=True, version="2.0", result=str(generation))
 
     def test_one_tag_for_two_bodies(self):
         self.oracle.check_tag('"x"', b"1")
