@@ -34,14 +34,16 @@ def most_in_window(times, window):
     return worst
 
 
-def judge_calls(ledger, rate, window, concurrency, others, gone):
-    """The lines of the ledger (tests/simulator/ledger.h) against the limits. others: spans in which
-    other users of the subscription may have used up the window; gone: spans in which calls whose
-    caller is gone may still run at the upstream. {"wrong": texts, "most": {api: in a window},
-    "refused": {verdict: how often}}"""
+def judge_calls(ledger, limits, others, gone, faked):
+    """The lines of the ledger (tests/simulator/ledger.h) against the limits: (rate, window,
+    concurrency). others: spans in which other users of the subscription may have used up the window;
+    gone: spans in which calls whose caller is gone may still run at the upstream; faked: (from, to,
+    how often, api) calls that were let in and then refused, which nobody but the ledger counts.
+    {"wrong": texts, "most": {api: in a window}, "refused": {verdict: how often}}"""
+    rate, window, concurrency = limits
     wrong, most, refused = [], {}, collections.Counter()
     times = collections.defaultdict(list)
-    excuses = {"too-often": others, "too-many": gone}
+    excuses = {"too-often": others + [(a, b + window) for a, b, _, _ in faked], "too-many": gone}
     for line in ledger:
         verdict = line["verdict"]
         if verdict == "entered":
@@ -54,8 +56,12 @@ def judge_calls(ledger, rate, window, concurrency, others, gone):
                 wrong.append(f"refused: {line}")
     for api, entered in sorted(times.items()):
         most[api], since = most_in_window(entered, window)
-        if most[api] > rate:
-            wrong.append(f"{most[api]} calls of {api} in {window} s from {since:.1f} on")
+        for last in entered:
+            in_window = sum(last - window < t <= last for t in entered)
+            excess = in_window - rate - sum(
+                n for a, b, n, who in faked if who == api and a <= last and b >= last - window)
+            if excess > 0:
+                wrong.append(f"{in_window} calls of {api} in the {window} s up to {last:.1f}")
     return {"wrong": wrong, "most": most, "refused": dict(refused)}
 
 

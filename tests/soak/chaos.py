@@ -26,8 +26,6 @@ FAULTS = [
     ("not_http", {}, "damage failure"), ("close", {}, "damage failure"),
     ("length_long", {}, "damage"), ("no_final_chunk", {}, "damage"), ("body_cut", {}, "damage"),
     ("empty", {}, "damage"), ("html", {}, "damage"), ("object", {}, "damage"),
-    ("409", {"toWait": "2"}, "limit"), ("429", {"toWait": "1"}, "limit"),
-    ("429", {"retryAfter": "2"}, "limit"),
     ("400", {}, "refusal"), ("403", {}, "refusal"), ("404", {}, "refusal"),
     ("409_registration", {}, "refusal"),
 ]
@@ -42,6 +40,8 @@ PULL_FAULTS = [
     ("gzip_members", {}, ""), ("gzip_zero_tail", {}, ""), ("gzip_labelled", {}, ""),
     ("plain_labelled", {}, ""), ("white_space", {}, ""), ("posture_id", {}, ""),
 ]
+# The simulator lets such a call in and then refuses it; for the gateway it never was let in.
+LIMIT_FAULTS = [("409", {"toWait": "2"}), ("429", {"toWait": "1"}), ("429", {"retryAfter": "2"})]
 # and of logins alone: by their names it is seen when a login has met them
 LOGIN_FAULTS = [
     ("status", {"status": 500}, "failure"), ("501", {}, "failure"),
@@ -81,6 +81,12 @@ def make_stall(rng):
             "fault": rng.choice(["stall", "stall_head", "drip"]), "seconds": rng.uniform(1, 7)}
 
 
+def make_limit(rng):
+    fault, members = rng.choice(LIMIT_FAULTS)
+    return {"api": rng.choice(["postureInfo", "hostids"]), "fault": fault,
+            "times": rng.randint(1, 3)} | members
+
+
 def make_login(rng):
     fault, members, kinds = rng.choice(LOGIN_FAULTS)
     return {"fault": fault, "times": rng.randint(1, 2), "kinds": kinds} | members
@@ -89,6 +95,7 @@ def make_login(rng):
 ACTS = [
     Act("fault", (5, 11), make_fault),
     Act("stall", (25, 45), make_stall),
+    Act("limit", (70, 120), make_limit),
     Act("slow", (20, 40), lambda rng: {"latency_ms": rng.choice([200, 1000, 2500]),
                                        "seconds": rng.uniform(3, 8)}),
     Act("order", (30, 60), lambda rng: {"order": rng.randrange(1000),
@@ -146,6 +153,7 @@ class Chaos:
         self.login_causes = []    # [from, to, how often]: the token dies, or a login is spoilt
         self.mended = []          # times at which a rejected credential may be tried again
         self.met_by = []          # (span, name of a fault): open until a call has met the fault
+        self.limits_faked = []    # [from, to, how often, api]: calls that were let in and then refused
         self.others_spans = []    # others may have used up the window
         self.gone_spans = []      # calls whose caller is gone may still run at the upstream
         self.may_fail = set()     # policies whose hosts the upstream did not tell
@@ -185,9 +193,10 @@ class Chaos:
             span[1] = now + MET_S if fault not in queued else float("inf")
         self.met_by = [(s, f) for s, f in self.met_by if f in queued]
 
-    def until_met(self, fault, times):
-        span = [time.time() - 0.1, float("inf"), times]
-        self.login_causes.append(span)
+    def until_met(self, fault, spans, *more):
+        """An entry of that list, from now on until calls have met the fault."""
+        span = [time.time() - 0.1, float("inf"), *more]
+        spans.append(span)
         self.met_by.append((span, fault))
 
     # --- the events
@@ -207,6 +216,11 @@ class Chaos:
     def do_fault(self, api, fault, times, kinds, **members):
         self.add_kinds(*kinds.split())
         self.stack.control.fault(fault, api=api, times=times, **members)
+
+    def do_limit(self, api, fault, times, **members):
+        self.add_kinds("limit")
+        self.stack.control.fault(fault, api=api, times=times, **members)
+        self.until_met(fault, self.limits_faked, times, api)
 
     def do_lie(self, fault):
         self.stack.control.fault(fault, api="postureInfo", times=1)
@@ -242,12 +256,12 @@ class Chaos:
     def do_unauthorized(self):
         self.add_kinds("login")
         self.stack.control.fault("401", api="postureInfo", times=1)
-        self.until_met("401", 1)
+        self.until_met("401", self.login_causes, 1)
 
     def do_login(self, fault, times, kinds, **members):
         self.add_kinds("login", *kinds.split())
         self.stack.control.fault(fault, api="auth", times=times, **members)
-        self.until_met(fault, times)
+        self.until_met(fault, self.login_causes, times)
         self.do_expire()
 
     def do_password(self, seconds):
@@ -307,7 +321,6 @@ class Chaos:
         self.stack.control.set(failing_policies="")
 
     def calm(self):
-        """Nothing goes wrong any more: the faults that no call has met go too."""
-        self.stack.control.set(latency_ms=0, password=self.stack.password, failing_policies="")
-        self.stack.control.reset()
+        """Nothing goes wrong any more: a simulator that begins anew has only its windows from before."""
+        self.do_simulator(kill=False, seconds=0)
         self.watch()

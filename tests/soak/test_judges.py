@@ -228,17 +228,32 @@ class Runs(unittest.TestCase):
         self.assertEqual(self.logins(logins, causes, [1]), 1)
         self.assertEqual(self.logins([*logins, (3, 401)], causes, [11]), 1)
 
+    def calls(self, lines, others=(), gone=(), faked=()):
+        """How many things are wrong."""
+        return len(audit.judge_calls(lines, (25, 60, 2), list(others), gone, faked)["wrong"])
+
+    def test_a_call_over_the_rate(self):
+        lines = [{"t": t, "api": "hostids", "verdict": "entered", "running": 1} for t in range(26)]
+        self.assertEqual(self.calls(lines[:25]), 0)
+        self.assertEqual(self.calls(lines), 1)
+        self.assertEqual(self.calls(lines, others=[(0, 99)]), 1)
+        self.assertEqual(self.calls(lines, faked=[(5, 6, 1, "hostids")]), 0)
+        self.assertEqual(self.calls(lines, faked=[(5, 6, 1, "postureInfo")]), 1)
+        self.assertEqual(self.calls([*lines[:25], lines[0] | {"t": 60}]), 0)
+
     def test_refusals_need_an_excuse(self):
-        lines = [{"t": t, "api": "hostids", "verdict": "entered", "running": 1} for t in range(25)]
-        refused = {"t": 50, "api": "hostids", "verdict": "too-often", "running": 1}
-        self.assertEqual(audit.judge_calls(lines, 25, 60, 2, [], [])["wrong"], [])
-        self.assertEqual(len(audit.judge_calls([*lines, refused], 25, 60, 2, [], [])["wrong"]), 1)
-        self.assertEqual(audit.judge_calls([*lines, refused], 25, 60, 2, [(49, 51)], [])["wrong"], [])
-        more = lines + [refused | {"verdict": "entered"}]
-        self.assertEqual(len(audit.judge_calls(more, 25, 60, 2, [(0, 99)], [])["wrong"]), 1)
-        many = [{"t": 1, "api": "hostids", "verdict": "entered", "running": 3}]
-        self.assertEqual(len(audit.judge_calls(many, 25, 60, 2, [], [])["wrong"]), 1)
-        self.assertEqual(audit.judge_calls(many, 25, 60, 2, [], [(0, 2)])["wrong"], [])
+        often, many = ({"t": 50, "api": "hostids", "verdict": v, "running": 1}
+                       for v in ("too-often", "too-many"))
+        self.assertEqual(self.calls([often]), 1)
+        self.assertEqual(self.calls([often], others=[(49, 51)]), 0)
+        self.assertEqual(self.calls([often], others=[(51, 52)]), 1)
+        self.assertEqual(self.calls([many]), 1)
+        self.assertEqual(self.calls([many], gone=[(49, 51)]), 0)
+
+    def test_calls_at_a_time(self):
+        three = [{"t": 1, "api": "hostids", "verdict": "entered", "running": 3}]
+        self.assertEqual(self.calls(three), 1)
+        self.assertEqual(self.calls(three, gone=[(0, 2)]), 0)
 
     def test_errors_in_the_log_need_an_explanation(self):
         line = "2026-11-20T12:00:00.000Z error {} x=1\n"
