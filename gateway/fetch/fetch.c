@@ -724,6 +724,7 @@ fetcher_free(struct fetcher *o)
 	if (o == NULL)
 		return;
 	atomic_store(&o->stopping, true);
+	credential_stop(o->o.credential);
 	while (stop_one(o))
 		;
 	lock_take(&o->lock);

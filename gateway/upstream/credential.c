@@ -34,6 +34,7 @@ struct credential {
 	char *username, *password_file;
 	credential_login_f *login;
 	void *login_ctx;
+	atomic_bool stopping; /* what a login heeds */
 	credential_ended_f *ended;
 	void *ended_ctx;
 	int login_http; /* of the login under way: its thread's alone */
@@ -251,6 +252,7 @@ credential_new(const struct credential_options *o)
 		return NULL;
 	lock_init(&c->lock, LOCK_CREDENTIAL);
 	clock_cond_init(&c->renewed);
+	atomic_init(&c->stopping, false);
 	c->username = secret_copy(o->username);
 	c->password_file = secret_copy(o->password_file);
 	c->login = o->login != NULL ? o->login : login_over_transport;
@@ -326,7 +328,7 @@ take_login_locked(struct credential *c, enum status st, char *token, const struc
 
 /* Logs in without the lock, as the only one. */
 static enum status
-renew_locked(struct credential *c, struct transport *t, const atomic_bool *cancelled)
+renew_locked(struct credential *c, struct transport *t)
 {
 	lock_assert_held(&c->lock);
 	enum status st = login_allowed_locked(c, clock_mono_ms());
@@ -341,7 +343,7 @@ renew_locked(struct credential *c, struct transport *t, const atomic_bool *cance
 	stamp_of(c->password_file, &stamp); /* before the login: a change during it counts as new */
 	int64_t begun_ms = clock_mono_ms();
 	c->login_http = -1;
-	st = c->login(c->login_ctx, t, cancelled, &token, &wait_ms);
+	st = c->login(c->login_ctx, t, &c->stopping, &token, &wait_ms);
 	if (c->ended != NULL)
 		c->ended(c->ended_ctx, st, c->login_http, clock_mono_ms() - begun_ms);
 
@@ -378,7 +380,7 @@ credential_token(struct credential *c, struct transport *t, const atomic_bool *c
 			}
 			continue;
 		}
-		st = renew_locked(c, t, cancelled);
+		st = renew_locked(c, t);
 		if (st != STATUS_OK && token_lives_locked(c, clock_mono_ms()))
 			st = STATUS_OK; /* renewed too early to matter: the old one still serves */
 		break;
@@ -394,6 +396,12 @@ credential_token(struct credential *c, struct transport *t, const atomic_bool *c
 	}
 	lock_drop(&c->lock);
 	return st;
+}
+
+void
+credential_stop(struct credential *c)
+{
+	atomic_store(&c->stopping, true);
 }
 
 void

@@ -48,11 +48,15 @@ struct credential *credential_new(const struct credential_options *o) NODISCARD;
 void credential_free(struct credential *c);
 
 /* A token to use for one call. *ret_token is a copy: wipe and free it with credential_token_free().
- * *ret_generation names it for credential_refused(). May log in, over t.
+ * *ret_generation names it for credential_refused(). May log in, over t: then the login comes to its
+ * end whether or not its caller is cancelled, because the upstream has it and others want its token.
  *   STATUS_OK, STATUS_UPSTREAM_AUTH (rejected), what the login's call gave, STATUS_CANCELLED */
 enum status credential_token(struct credential *c, struct transport *t,
     const atomic_bool *cancelled, char **ret_token, uint64_t *ret_generation) NODISCARD;
 void credential_token_free(char *token); /* NULL is fine */
+
+/* Gives up the login that is under way, and those that would come. */
+void credential_stop(struct credential *c);
 
 /* The upstream answered 401 to the token of this generation: the next credential_token() logs in
  * anew, unless somebody has done so already. */

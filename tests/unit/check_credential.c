@@ -25,12 +25,14 @@ static enum status
 fake_login(void *ctx, struct transport *t, const atomic_bool *cancelled, char **ret_token,
     int64_t *ret_wait_ms)
 {
-	(void)ctx, (void)t, (void)cancelled;
+	(void)ctx, (void)t;
 	int inside = atomic_fetch_add(&fake.inside, 1) + 1;
 	if (inside > atomic_load(&fake.most_inside))
 		atomic_store(&fake.most_inside, inside);
 	int n = atomic_fetch_add(&fake.logins, 1) + 1;
 	enum status st = fake.answer;
+	if (cancelled != NULL && atomic_load(cancelled))
+		st = STATUS_CANCELLED;
 	if (st == STATUS_OK) {
 		char text[300];
 		snprintf(text, sizeof text, "%s%d", fake.token, n);
@@ -71,6 +73,32 @@ START_TEST(logs_in_once_for_many_calls)
 	ck_assert_int_eq(credential_state(c), CREDENTIAL_OK);
 	credential_token_free(a);
 	credential_token_free(b);
+	credential_free(c);
+}
+END_TEST
+
+START_TEST(a_login_outlives_the_call_that_began_it)
+{
+	struct credential *c = make("/nonexistent");
+	atomic_bool cancelled;
+	char *token;
+	uint64_t g;
+	atomic_init(&cancelled, true);
+	ck_status(credential_token(c, NULL, &cancelled, &token, &g), STATUS_OK);
+	credential_token_free(token);
+	credential_token_free(take(c, &g));
+	ck_assert_int_eq(fake.logins, 1);
+	credential_free(c);
+}
+END_TEST
+
+START_TEST(stopping_gives_a_login_up)
+{
+	struct credential *c = make("/nonexistent");
+	char *token;
+	uint64_t g;
+	credential_stop(c);
+	ck_status(credential_token(c, NULL, NULL, &token, &g), STATUS_CANCELLED);
 	credential_free(c);
 }
 END_TEST
@@ -377,6 +405,8 @@ main(void)
 	Suite *s = suite_create("credential");
 	TCase *t = tcase_create("credential");
 	tcase_add_test(t, logs_in_once_for_many_calls);
+	tcase_add_test(t, a_login_outlives_the_call_that_began_it);
+	tcase_add_test(t, stopping_gives_a_login_up);
 	tcase_add_test(t, a_stampede_makes_one_login);
 	tcase_add_test(t, a_refused_token_is_renewed_once_however_many_say_so);
 	tcase_add_test(t, tokens_refused_right_after_login_stop_the_logins);
