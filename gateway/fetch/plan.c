@@ -33,10 +33,10 @@ plan_needs(const struct query *q)
 bool
 plan_is_unfiltered(const struct query *q)
 {
-	return q->status == 0 && q->previous_status == 0 && q->criticality == 0 &&
-	       q->evaluated_since == DATE_NONE && q->scanned_since == DATE_NONE &&
-	       q->scanned_from == DATE_NONE && q->scanned_to == DATE_NONE &&
-	       q->changed_since == DATE_NONE;
+	return q->postures.count == 0 && q->status == 0 && q->previous_status == 0 &&
+	       q->criticality == 0 && q->evaluated_since == DATE_NONE &&
+	       q->scanned_since == DATE_NONE && q->scanned_from == DATE_NONE &&
+	       q->scanned_to == DATE_NONE && q->changed_since == DATE_NONE;
 }
 
 size_t

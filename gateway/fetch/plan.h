@@ -16,7 +16,8 @@
 
 /* What a version must be able to do for this query: bits of enum dialect_can. */
 unsigned plan_needs(const struct query *q);
-/* No filter leaves records out: then a batch number that is missing means something. */
+/* No filter and no list of posture IDs leaves records out: then a batch number that is missing means
+ * something. */
 bool plan_is_unfiltered(const struct query *q);
 
 /* "/pcrs/5.0/posture/hostids?policyId=1,2" for these policies. */

@@ -218,6 +218,25 @@ START_TEST(a_resolution_has_as_many_policies_as_its_version_takes)
 }
 END_TEST
 
+START_TEST(whatever_leaves_records_out_is_a_filter)
+{
+	static const struct id_range range = {7, 9};
+	struct query q = empty_query();
+	ck_assert(plan_is_unfiltered(&q));
+	q.evidence = EVIDENCE_EXTENDED;
+	q.cloud = q.qds = q.exclude_inactive = true;
+	ck_assert(plan_is_unfiltered(&q));
+	q.postures = (struct id_ranges){&range, 1, 3};
+	ck_assert(!plan_is_unfiltered(&q));
+	q = empty_query();
+	q.status = STATUS_BIT_FAILED;
+	ck_assert(!plan_is_unfiltered(&q));
+	q = empty_query();
+	q.changed_since = 0;
+	ck_assert(!plan_is_unfiltered(&q));
+}
+END_TEST
+
 int
 main(void)
 {
@@ -234,6 +253,7 @@ main(void)
 	tcase_add_loop_test(t, a_host_that_is_no_id_spoils_the_answer, 0, ARRAY_LEN(bad_hosts));
 	tcase_add_test(t, a_policy_list_is_asked_with_its_date);
 	tcase_add_test(t, a_resolution_has_as_many_policies_as_its_version_takes);
+	tcase_add_test(t, whatever_leaves_records_out_is_a_filter);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
