@@ -1,6 +1,6 @@
 # docs: the manual pages, the sample and the unit are installed, the rest is in the archive.
 dist_man_MANS += docs/posturegate.8 docs/posturegate.conf.5
-dist_doc_DATA += docs/alerts.yml docs/posturegate.conf.sample
+dist_doc_DATA += docs/alerts.yml docs/openapi.yaml docs/posturegate.conf.sample
 EXTRA_DIST += \
 	docs/HACKING.md \
 	docs/performance.md \

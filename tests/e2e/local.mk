@@ -1,4 +1,5 @@
-# End to end: real nginx, real daemon, simulated upstream. Python's standard library only.
+# End to end: real nginx, real daemon, simulated upstream. Python's standard library only, but for
+# test_openapi.py (yaml, jsonschema) and one case of test_metrics.py.
 E2E_TESTS = \
 	tests/e2e/test_access.py \
 	tests/e2e/test_budget.py \
@@ -9,8 +10,10 @@ E2E_TESTS = \
 	tests/e2e/test_life.py \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_nginx.py \
+	tests/e2e/test_openapi.py \
 	tests/e2e/test_policies.py \
 	tests/e2e/test_postures.py \
 	tests/e2e/test_sharing.py
 TESTS += $(E2E_TESTS)
-EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/e2e/fakeapp.py tests/e2e/reference.py
+EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/e2e/fakeapp.py tests/e2e/reference.py \
+	tests/e2e/openapi.py tests/e2e/scenes.py
