@@ -158,4 +158,48 @@ broken_metrics gateway/stats_table.h '/"pcrs_stages"/s/^STAT/STATISTIC/'
 broken_metrics docs/operations.md '/^\| .pcrs_logins_total./d'
 broken_metrics docs/operations.md '/^\| .pcrs_logins_total./p'
 
+fresh_openapi()
+{
+	mkdir -p "$tree/gateway/fetch"
+	for file in configure.ac docs/openapi.yaml nginx/posturegate/http.conf gateway/query/query_table.h \
+		gateway/front/route_table.h gateway/base/status_table.h gateway/base/limits.h \
+		gateway/fetch/normalise_table.h; do
+		cp "$here/../../$file" "$tree/$file"
+	done
+}
+# broken_openapi FILE SED-SCRIPT: after that edit, openapi.sh must have something to say
+broken_openapi()
+{
+	fresh_openapi
+	sed -i -E "$2" "$tree/$1"
+	if cmp -s "$here/../../$1" "$tree/$1"; then
+		echo "selftest: '$2' changes nothing in $1"
+		failures=$((failures + 1))
+	elif told=$(top_srcdir=$tree sh "$here/openapi.sh" 2>&1) || ! echo "$told" | grep -q "^[a-z_/.]*:[0-9]*: "; then
+		echo "selftest: openapi.sh did not find '$2' in $1"
+		failures=$((failures + 1))
+	fi
+}
+fresh_openapi
+if ! told=$(top_srcdir=$tree sh "$here/openapi.sh" 2>&1); then
+	echo "selftest: openapi.sh: $told"
+	failures=$((failures + 1))
+fi
+broken_openapi configure.ac '/^AC_INIT/s/[0-9.]+/9.9.9/'
+broken_openapi gateway/front/route_table.h '/^ROUTE\(POSTURES_QUERY,/s/METHOD_POST/METHOD_GET/'
+broken_openapi gateway/front/route_table.h '/^ROUTE\(READYZ,/s/ \| METHOD_HEAD//'
+broken_openapi gateway/front/route_table.h '/^ROUTE\(FETCH,/s/true/false/'
+broken_openapi gateway/query/query_table.h 's/^PARAM\(limit,/PARAM(pageSize,/'
+broken_openapi gateway/query/query_table.h '/^WORD\(ASSETS, "all"/s/all/both/'
+broken_openapi gateway/base/limits.h '/LIMIT_PAGE_RECORDS/s/1000/2000/'
+broken_openapi gateway/base/status_table.h 's/"cursor-expired"/"cursor-gone"/'
+broken_openapi gateway/base/status_table.h '/^STATUS\(CURSOR_EXPIRED,/s/410/404/'
+broken_openapi nginx/posturegate/http.conf 's|/problems/misdirected|/problems/lost|'
+broken_openapi gateway/fetch/normalise_table.h '/^KEPT\(3,/d'
+broken_openapi docs/openapi.yaml "s|^  /readyz:|  /ready:|"
+broken_openapi docs/openapi.yaml "/^ +qds: .type: boolean/d"
+broken_openapi docs/openapi.yaml "/^ +- netBios/d"
+broken_openapi docs/openapi.yaml "s|^ +- /problems/not-ready||"
+broken_openapi docs/openapi.yaml "s|^openapi: |openapi: '|"
+
 [ $failures -eq 0 ]
