@@ -5,13 +5,16 @@
 #include "gateway/base/limits.h"
 #include "gateway/query/query.h"
 
-#define CURSOR_FORMAT 1
+#define CURSOR_FORMAT 2
 #define MAC_BYTES 16
 #define PLAIN_BYTES (CURSOR_SIGNED_BYTES - MAC_BYTES)
+#define POSITION_AT (1 + 8)
+#define POSITION_BYTES 8
 
 /* The key signs other things, too: what is signed begins with what it is, so that nothing else
  * that the gateway ever signed can be shown as a cursor. */
 static const char purpose[] = "posturegate cursor";
+static const char mask_purpose[] = "posturegate cursor position";
 
 static uint8_t *
 put(uint8_t *at, uint64_t value, size_t bytes)
@@ -54,6 +57,20 @@ sign(const uint8_t plain[PLAIN_BYTES], const uint8_t key[SHA256_BYTES], uint8_t 
 	memcpy(ret_mac, mac, MAC_BYTES);
 }
 
+/* Hides the position, or shows it again: it counts the records that a grant hides, too. The
+ * signature, which no other position has, makes the mask: the same cursor is the same text. */
+static void
+mask_position(
+    uint8_t plain[PLAIN_BYTES], const uint8_t mac[MAC_BYTES], const uint8_t key[SHA256_BYTES])
+{
+	uint8_t message[sizeof mask_purpose + MAC_BYTES], mask[SHA256_BYTES];
+	memcpy(message, mask_purpose, sizeof mask_purpose);
+	memcpy(message + sizeof mask_purpose, mac, MAC_BYTES);
+	crypto_hmac(key, message, sizeof message, mask);
+	for (size_t i = 0; i < POSITION_BYTES; i++)
+		plain[POSITION_AT + i] = (uint8_t)(plain[POSITION_AT + i] ^ mask[i]);
+}
+
 void
 cursor_encode(
     const struct cursor *c, const uint8_t key[SHA256_BYTES], char ret_text[CURSOR_TEXT_BYTES])
@@ -61,7 +78,7 @@ cursor_encode(
 	uint8_t bytes[CURSOR_SIGNED_BYTES], *at = bytes;
 	at = put(at, CURSOR_FORMAT, 1);
 	at = put(at, c->result, 8);
-	at = put(at, c->position, 8);
+	at = put(at, c->position, POSITION_BYTES);
 	at = put_bytes(at, c->query, sizeof c->query);
 	at = put_bytes(at, c->consumer, sizeof c->consumer);
 	at = put(at, c->fields, 8);
@@ -69,6 +86,7 @@ cursor_encode(
 	at = put(at, c->limit, 2);
 	at = put(at, c->format, 1);
 	sign(bytes, key, at);
+	mask_position(bytes, at, key);
 	crypto_base64(bytes, sizeof bytes, ret_text, CURSOR_TEXT_BYTES);
 }
 
@@ -92,11 +110,12 @@ cursor_decode(
 
 	if (!is_ascii(text, len) || !crypto_unbase64(text, len, bytes, sizeof bytes))
 		return STATUS_BAD_CURSOR;
+	mask_position(bytes, bytes + PLAIN_BYTES, key);
 	sign(bytes, key, mac);
 	if (!crypto_equal(mac, bytes + PLAIN_BYTES, MAC_BYTES) || get(&at, 1) != CURSOR_FORMAT)
 		return STATUS_BAD_CURSOR;
 	c.result = get(&at, 8);
-	c.position = get(&at, 8);
+	c.position = get(&at, POSITION_BYTES);
 	get_bytes(&at, c.query, sizeof c.query);
 	get_bytes(&at, c.consumer, sizeof c.consumer);
 	c.fields = get(&at, 8);

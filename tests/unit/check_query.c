@@ -1,6 +1,7 @@
 /* query, canon, cursor and filter. */
 #include "config.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -1180,6 +1181,32 @@ START_TEST(cursors_read_back)
 }
 END_TEST
 
+/* Whoever has a cursor learns nothing of the records between one of its own and the next. */
+START_TEST(a_cursor_does_not_show_its_position)
+{
+	struct unit_random random = {unit_seed(7)};
+	char text[CURSOR_TEXT_BYTES], again[CURSOR_TEXT_BYTES];
+	uint8_t one[CURSOR_SIGNED_BYTES], other[CURSOR_SIGNED_BYTES];
+	struct cursor c = random_cursor(&random);
+	c.position = 0;
+	cursor_encode(&c, key, text);
+	cursor_encode(&c, key, again);
+	ck_assert_str_eq(text, again);
+	ck_assert(crypto_unbase64(text, strlen(text), one, sizeof one));
+	for (c.position = 1; c.position < 1000; c.position++) {
+		cursor_encode(&c, key, text);
+		ck_assert(crypto_unbase64(text, strlen(text), other, sizeof other));
+		/* nor does the difference of two */
+		uint64_t shown = 0, difference = 0;
+		for (size_t i = 9; i < 17; i++) {
+			shown = shown << 8 | other[i];
+			difference = difference << 8 | (other[i] ^ one[i]);
+		}
+		ck_assert_msg(shown >= 1000 && difference >= 1000, "%" PRIu64, c.position);
+	}
+}
+END_TEST
+
 START_TEST(refuses_a_cursor_with_any_bit_flipped)
 {
 	struct unit_random random = {unit_seed(4)};
@@ -1262,6 +1289,12 @@ sign_by_hand(const char *purpose, uint8_t format, char text[CURSOR_TEXT_BYTES])
 	plain[plain_len - 2] = 1; /* limit */
 	crypto_hmac(key, message, purpose_len + plain_len, mac);
 	memcpy(plain + plain_len, mac, 16);
+	uint8_t mask_message[sizeof "posturegate cursor position" + 16] =
+	    "posturegate cursor position";
+	memcpy(mask_message + sizeof mask_message - 16, mac, 16);
+	crypto_hmac(key, mask_message, sizeof mask_message, mac);
+	for (size_t i = 0; i < 8; i++)
+		plain[9 + i] = (uint8_t)(plain[9 + i] ^ mac[i]); /* the position, 0 */
 	crypto_base64(plain, CURSOR_SIGNED_BYTES, text, CURSOR_TEXT_BYTES);
 }
 
@@ -1269,12 +1302,12 @@ START_TEST(refuses_what_was_signed_for_another_purpose_or_format)
 {
 	char text[CURSOR_TEXT_BYTES];
 	struct cursor back;
-	sign_by_hand("posturegate cursor", 1, text);
+	sign_by_hand("posturegate cursor", 2, text);
 	ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_OK);
 	ck_assert_uint_eq(back.limit, 1);
-	sign_by_hand("posturegate cursor", 2, text);
+	sign_by_hand("posturegate cursor", 1, text);
 	ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_BAD_CURSOR);
-	sign_by_hand("posturegate tokens", 1, text);
+	sign_by_hand("posturegate tokens", 2, text);
 	ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_BAD_CURSOR);
 }
 END_TEST
@@ -1514,6 +1547,7 @@ main(void)
 	suite_add_tcase(suite, canonical);
 	TCase *cursors = tcase_create("cursor");
 	tcase_add_test(cursors, cursors_read_back);
+	tcase_add_test(cursors, a_cursor_does_not_show_its_position);
 	tcase_add_test(cursors, refuses_a_cursor_with_any_bit_flipped);
 	tcase_add_test(cursors, refuses_a_cursor_of_another_length_key_or_alphabet);
 	tcase_add_test(cursors, refuses_a_signed_cursor_that_makes_no_sense);
