@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
@@ -89,7 +88,7 @@ headers(struct request *r)
 
 /* --- who sees which */
 
-/* A consumer sees the fetches that it began and those of policies that it may see; an administrator,
+/* A consumer sees the fetches that it began or joined and those of policies that it may see; an administrator,
  * below /admin/, all. By posture the grant is a predicate on records, and what counts them would
  * tell of those that it hides. */
 static bool
@@ -101,13 +100,12 @@ may_see(const struct request *r, struct flight *flight, struct arena *scratch, u
 	*ret_shown = r->routed.needs_admin ? FETCH_NAMES_CONSUMER : 0;
 	if (r->routed.needs_admin || r->consumer->all_policies)
 		return true;
-	bool own = strcmp(flight_consumer(flight), r->consumer->name) == 0;
 	bool known =
 	    query_canon_policies(scratch, text, len, &policies) == STATUS_OK && policies.count > 0;
 	if (known && access_covers(r->consumer, &policies))
 		return true;
 	*ret_shown = FETCH_HIDES_COUNTS;
-	return own;
+	return flight_asked_by(flight, r->consumer->name);
 }
 
 /* --- all of them */

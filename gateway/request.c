@@ -630,6 +630,7 @@ step_follow(struct request *r)
 		return next;
 	if (!turn.leader) {
 		metrics_coalesced(r->gateway->stats);
+		flight_asked(r->flight, r->consumer->name);
 		fetch_promote(r->gateway->fetcher, r->flight, r->consumer->name);
 	}
 	r->leads = turn.leader && lead(r, r->flight, BUDGET_INTERACTIVE);

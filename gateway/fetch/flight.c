@@ -19,7 +19,9 @@ struct flight {
 	uint8_t digest[SHA256_BYTES];
 	char *text;
 	size_t text_len;
-	char *consumer;
+	char *consumer; /* who began it */
+	char **askers;  /* who joined it; under the lock */
+	size_t asker_count;
 	struct flight_view view;
 	struct cache_result *result;
 	/* watermark: committed records of each call's current attempt */
@@ -35,7 +37,6 @@ struct flights {
 	struct flight
 	    *list; /* newest first, under way and lately ended: never more than a few hundred */
 	size_t count, ended;
-	uint64_t next_id;
 	bool stopped;
 };
 
@@ -62,9 +63,6 @@ flights_new(void)
 	if (fs == NULL)
 		return NULL;
 	lock_init(&fs->lock, LOCK_FLIGHT);
-	/* not guessable in order, so that one consumer's id tells nothing of another's */
-	crypto_random(&fs->next_id, sizeof fs->next_id);
-	fs->next_id >>= 16;
 	return fs;
 }
 
@@ -75,6 +73,9 @@ flight_destroy(struct flight *f)
 	pthread_cond_destroy(&f->changed);
 	free(f->text);
 	free(f->consumer);
+	for (size_t i = 0; i < f->asker_count; i++)
+		free(f->askers[i]);
+	free(f->askers);
 	free(f->marks);
 	free(f);
 }
@@ -206,6 +207,28 @@ find_running_locked(
 	return NULL;
 }
 
+static struct flight *
+find_locked(struct flights *fs, uint64_t id)
+{
+	struct flight *f = fs->list;
+	while (f != NULL && f->view.id != id)
+		f = f->next;
+	return f;
+}
+
+/* In no order: two ids of one consumer must not tell how many fetches of others lie between. */
+static uint64_t
+new_id_locked(struct flights *fs)
+{
+	uint64_t id;
+	lock_assert_held(&fs->lock);
+	do {
+		crypto_random(&id, sizeof id);
+		id >>= 16;
+	} while (id == 0 || find_locked(fs, id) != NULL);
+	return id;
+}
+
 struct flight *
 flight_running(
     struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text, size_t text_len)
@@ -237,7 +260,7 @@ flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BYTES], const cha
 	if (f != NULL) {
 		f->refs++;
 	} else if (may_lead == NULL || may_lead(ctx)) {
-		made->view.id = fs->next_id++;
+		made->view.id = new_id_locked(fs);
 		made->next = fs->list;
 		made->listed = true;
 		fs->list = made;
@@ -256,6 +279,42 @@ flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *
     size_t text_len, const char *consumer, bool *ret_leader)
 {
 	return flight_join_if(fs, digest, text, text_len, consumer, NULL, NULL, ret_leader);
+}
+
+static bool
+asked_by_locked(const struct flight *f, const char *consumer)
+{
+	lock_assert_held(&f->owner->lock);
+	bool found = strcmp(f->consumer, consumer) == 0;
+	for (size_t i = 0; i < f->asker_count && !found; i++)
+		found = strcmp(f->askers[i], consumer) == 0;
+	return found;
+}
+
+void
+flight_asked(struct flight *f, const char *consumer)
+{
+	lock_take(&f->owner->lock);
+	if (!asked_by_locked(f, consumer)) {
+		char **askers = realloc(f->askers, (f->asker_count + 1) * sizeof *askers);
+		char *name = strdup(consumer);
+		if (askers != NULL)
+			f->askers = askers;
+		if (askers != NULL && name != NULL)
+			f->askers[f->asker_count++] = name;
+		else
+			free(name);
+	}
+	lock_drop(&f->owner->lock);
+}
+
+bool
+flight_asked_by(struct flight *f, const char *consumer)
+{
+	lock_take(&f->owner->lock);
+	bool found = asked_by_locked(f, consumer);
+	lock_drop(&f->owner->lock);
+	return found;
 }
 
 bool
@@ -304,9 +363,7 @@ struct flight *
 flight_find(struct flights *fs, uint64_t id)
 {
 	lock_take(&fs->lock);
-	struct flight *f = fs->list;
-	while (f != NULL && f->view.id != id)
-		f = f->next;
+	struct flight *f = find_locked(fs, id);
 	if (f != NULL)
 		f->refs++;
 	lock_drop(&fs->lock);

@@ -73,6 +73,11 @@ struct flight *flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES
 struct flight *flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BYTES],
     const char *text, size_t text_len, const char *consumer, bool (*may_lead)(void *ctx), void *ctx,
     bool *ret_leader) NODISCARD;
+/* This consumer was told of the flight, too, and may look at it: as often as it is said, once. There
+ * are never more than there are consumers. Out of memory, it is forgotten. */
+void flight_asked(struct flight *f, const char *consumer);
+/* Whether it was, or has begun it. */
+bool flight_asked_by(struct flight *f, const char *consumer) NODISCARD;
 /* Whether the upstream failed the last flight of this query that ended, none is under way, and it is
  * not longer ago than within_ms or than the wait that was told with the failure: *ret_status is
  * that failure, *ret_wait_ms what is left of the time. */

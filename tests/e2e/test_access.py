@@ -298,6 +298,27 @@ class Grants(harness.StackTest):
         self.assertEqual(same_but_for_ids(hidden), same_but_for_ids(unknown))
         self.assertNotIn("consumer", all_of_them[own])
 
+    def test_who_joined_a_fetch_may_look_at_it(self):
+        """The place that a 202 names must be there for whoever got it."""
+        mine = posture_id(1001, 0, 5)
+        self.addCleanup(self.control.reset)
+        for api, target in (("policyList", "/v1/policies?evaluatedSince=2001-02-03"),
+                            ("postureInfo", f"/v1/postures?posture={mine}&qds=true")):
+            with self.subTest(target):
+                self.control.hold(api=api)
+                place = self.everyone.get(target, {"Prefer": "respond-async"}).headers["Location"]
+                self.assertEqual(self.red.get(place).status, 404, "not yet")
+                joined = self.red.get(target, {"Prefer": "respond-async"})
+                self.assertEqual((joined.status, joined.headers["Location"]), (202, place), joined)
+                for _ in range(2):  # under way, and ended
+                    seen = self.red.get(place)
+                    self.assertEqual(seen.status, 200, seen)
+                    self.assertIsNone(seen.json()["records"])
+                    self.assertIn(seen.json()["id"],
+                                  [f["id"] for f in self.red.get("/v1/fetches", limit=1000).json()["data"]])
+                    self.control.release()
+                    self.assertEqual(self.red.get(target).status, 200)
+
     def test_fetches_are_listed_newest_first_and_cut(self):
         for year in (2001, 2002, 2003):
             self.everyone.get("/v1/postures", policy=1001, evaluatedSince=f"{year}-01-01")

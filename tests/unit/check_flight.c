@@ -51,6 +51,52 @@ START_TEST(another_query_of_the_same_digest_flies_alone)
 }
 END_TEST
 
+/* Of two of its own a consumer could count what others have begun in between. */
+START_TEST(ids_tell_nothing_of_their_order)
+{
+	struct flights *fs = flights_new();
+	struct flight_view one, other;
+	size_t ascending = 0, near = 0;
+	for (int i = 0; i < 64; i++) {
+		bool leader;
+		struct flight *f = join(fs, digest_a, "a", &leader);
+		struct flight *g = join(fs, digest_b, "b", &leader);
+		flight_look(f, &one);
+		flight_look(g, &other);
+		ascending += other.id > one.id;
+		near += other.id - one.id + 1000 < 2000;
+		flight_end(f, STATUS_UPSTREAM_DOWN, 0, NULL);
+		flight_end(g, STATUS_UPSTREAM_DOWN, 0, NULL);
+		flight_release(f);
+		flight_release(g);
+	}
+	ck_assert_uint_eq(near, 0);
+	ck_assert(ascending > 0 && ascending < 64);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(who_asked_is_known_once_and_for_all)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	ck_assert(flight_asked_by(f, "team"));
+	ck_assert(!flight_asked_by(f, "tea"));
+	for (int round = 0; round < 2; round++)
+		for (int i = 0; i < 50; i++) {
+			char name[16];
+			snprintf(name, sizeof name, "team%d", i);
+			ck_assert_int_eq(flight_asked_by(f, name), round > 0);
+			flight_asked(f, name);
+			ck_assert(flight_asked_by(f, name));
+		}
+	ck_assert_str_eq(flight_consumer(f), "team");
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
 START_TEST(a_failure_reaches_everyone_and_the_next_one_starts_anew)
 {
 	struct flights *fs = flights_new();
@@ -416,6 +462,8 @@ main(void)
 	TCase *t = tcase_create("flight");
 	tcase_add_test(t, the_first_leads_and_the_rest_join);
 	tcase_add_test(t, another_query_of_the_same_digest_flies_alone);
+	tcase_add_test(t, ids_tell_nothing_of_their_order);
+	tcase_add_test(t, who_asked_is_known_once_and_for_all);
 	tcase_add_test(t, a_failure_reaches_everyone_and_the_next_one_starts_anew);
 	tcase_add_test(t, a_failure_is_remembered_until_the_next_flight);
 	tcase_add_test(t, only_a_failure_of_the_upstream_is_remembered);
