@@ -180,8 +180,9 @@ conditions_accept(const char *accept, const char *type)
 enum status
 conditions_read(struct conditions *c, const struct fcgi *f)
 {
-	static const char *const single[] = {
-	    "HTTP_IF_NONE_MATCH", "HTTP_ACCEPT", "CONTENT_TYPE", "CONTENT_LENGTH"};
+	/* nginx passes the one of two that it took under a name of its own, and both under HTTP_ */
+	static const char *const single[] = {"HTTP_IF_NONE_MATCH", "HTTP_ACCEPT", "CONTENT_TYPE",
+	    "HTTP_CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_CONTENT_LENGTH"};
 	const char *text;
 	for (size_t i = 0; i < ARRAY_LEN(single); i++)
 		if (fcgi_param_count(f, single[i]) > 1)
@@ -207,12 +208,13 @@ enum status
 conditions_body_length(const struct fcgi *f, size_t *ret_len)
 {
 	const char *type = fcgi_param(f, "CONTENT_TYPE"), *length = fcgi_param(f, "CONTENT_LENGTH");
-	static const char json[] = "application/json", charset[] = "charset=utf-8";
+	static const char json[] = "application/json";
 	if (type == NULL || strncasecmp(type, json, sizeof json - 1) != 0)
 		return STATUS_UNSUPPORTED_MEDIA;
 	type += sizeof json - 1;
 	type += strspn(type, " \t;");
-	if (*type != '\0' && strcasecmp(type, charset) != 0)
+	if (*type != '\0' && strcasecmp(type, "charset=utf-8") != 0 &&
+	    strcasecmp(type, "charset=\"utf-8\"") != 0)
 		return STATUS_UNSUPPORTED_MEDIA;
 
 	size_t len = 0;

@@ -488,6 +488,26 @@ class BadRequests(harness.StackTest):
                 self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
         self.assertEqual(client.request("GET", "/v1/postures?policy=1001", {}, b"hello").status, 400)
 
+    def test_the_type_of_a_body(self):
+        client = self.shared.client()
+        for good in ("application/json", "Application/JSON", "application/json;charset=utf-8",
+                     "application/json; charset=UTF-8", 'application/json; charset="utf-8"'):
+            answer = client.post("/v1/postures/query", {"policy": [1001]}, {"Content-Type": good})
+            self.assertEqual(answer.status, 200, (good, answer))
+        for bad in ("application/jsonx", "application/json; charset=utf-16", 'application/json; charset="utf-8',
+                    "application/json; charset=utf-8; charset=utf-8", "text/json"):
+            answer = client.post("/v1/postures/query", {"policy": [1001]}, {"Content-Type": bad})
+            self.assertEqual(answer.status, 415, (bad, answer))
+
+    def test_a_header_that_may_come_once_comes_once(self):
+        key = self.shared.consumers[0].key
+        for header in ("Content-Type: application/json", "Accept: */*", "If-None-Match: *"):
+            body = b'{"policy":[1001]}'
+            got = self.shared.raw((f"POST /v1/postures/query HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n"
+                                   f"Content-Length: {len(body)}\r\n{header}\r\n{header}\r\n"
+                                   "Connection: close\r\n\r\n").encode() + body)
+            self.assertIn(b" 400 ", got.split(b"\r\n")[0], header)
+
     def test_an_endpoint_without_parameters_takes_none(self):
         client = self.shared.client()
         for target in ("/healthz?x=1", "/v1/fetches/1?x=1"):
