@@ -72,7 +72,7 @@ class Event:
 def make_fault(rng):
     api = rng.choice(["postureInfo", "postureInfo", "hostids"])
     fault, members, kinds = rng.choice(FAULTS + (PULL_FAULTS if api == "postureInfo" else []))
-    times = 1 if kinds == "refusal" or rng.random() < 0.6 else rng.randint(2, 5)
+    times = 1 if kinds == "refusal" or rng.random() < 0.7 else rng.randint(2, 5)
     return {"api": api, "fault": fault, "times": times, "kinds": kinds} | members
 
 
@@ -93,7 +93,7 @@ def make_login(rng):
 
 
 ACTS = [
-    Act("fault", (5, 11), make_fault),
+    Act("fault", (7, 15), make_fault),
     Act("stall", (25, 45), make_stall),
     Act("limit", (70, 120), make_limit),
     Act("slow", (20, 40), lambda rng: {"latency_ms": rng.choice([200, 1000, 2500]),

@@ -28,10 +28,11 @@ from oracle import Query, Wrong
 # it needs none. What is not here is never honest in this run.
 EXCUSES = {
     "bad-request": "", "unauthorized": "", "forbidden": "", "not-found": "", "bad-cursor": "",
-    "not-cached": "", "cursor-expired": "",
+    "not-cached": "", "cursor-expired": "", "quota-exceeded": "", "fetch-ended": "",
+    "cancelled": "cancel",
     "upstream-bad-data": "damage", "upstream-refused": "refusal", "upstream-retired": "refusal",
     "upstream-incomplete": "holes", "upstream-forbidden": "refusal", "upstream-unavailable": "failure", "upstream-timeout": "slow",
-    "upstream-auth": "login", "gateway-unavailable": "kill", "stopping": "kill", "cancelled": "kill",
+    "upstream-auth": "login", "gateway-unavailable": "kill", "stopping": "kill",
     "gateway-timeout": "kill",
 }
 PATIENCE_S = 45          # of a socket: far beyond every wait that is asked for
@@ -51,9 +52,9 @@ def documented_problems(path):
 class Consumer(harness.Consumer):
     """With what its grants mean."""
 
-    def __init__(self, name, policies="*", evidence=True, force=False):
-        super().__init__(name, policies=policies, evidence=str(evidence).lower(),
-                         force=str(force).lower())
+    def __init__(self, name, policies="*", evidence=True, force=False, admin=False, quota=0):
+        super().__init__(name, policies=policies, evidence=str(evidence).lower(), quota=quota,
+                         force=str(force).lower(), admin=str(admin).lower())
         self.policies = policies
         self.sees_evidence = evidence
         self.forces = force
@@ -590,6 +591,71 @@ class Lister(Caller):
             answer = self.next_page(page["page"]["next"])
 
 
+class Quota(Caller):
+    """Has used up its quota soon, and asks on."""
+
+    QUOTA = 4
+    grants = {"quota": QUOTA}
+    think_s = (6, 12)
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.begun = []   # when answers came of fetches that it has begun
+
+    def turn(self):
+        query = Query(policy=[1004], criticality=self.some([0, 1, 2, 3, 4, 5], 2), limit=20)
+        answer = self.get("/v1/postures", {"Prefer": "wait=10"}, expect=(429,), **query.url())
+        if answer is None or answer.status != 200:
+            return
+        self.check_page(query, answer)
+        if "; stored" not in answer.headers["Cache-Status"]:
+            return
+        self.begun = [t for t in self.begun if not self.soak.chaos.disturbed(t, answer.ended)]
+        self.begun.append(answer.ended)
+        if sum(t > answer.ended - 3600 for t in self.begun) > self.QUOTA:
+            raise Wrong(f"more than {self.QUOTA} fetches in an hour: {self.begun}")
+
+
+class Operator(Caller):
+    """Looks at budget and fetches, and cancels one now and then."""
+
+    grants = {"admin": True}
+    think_s = (3, 8)
+    PATIENT = ("impatient", "async", "forcing", "cold")   # whose fetches it cancels
+
+    def turn(self):
+        self.random.choice([self.look_at_budget, self.look_at_fetches, self.cancel])()
+
+    def look_at_budget(self):
+        answer = self.get("/admin/v1/budget")
+        if answer is None or answer.status != 200:
+            return
+        for api in answer.json()["data"]:
+            for limit in (api["rate"], api["concurrency"]):
+                if limit["calls"] is not None and limit["used"] > limit["calls"]:
+                    raise Wrong(f"the budget is {api}")
+
+    def look_at_fetches(self):
+        answer = self.get(self.random.choice(["/v1/fetches", "/admin/v1/fetches"]), limit=50)
+        fetches = answer.json()["data"] if answer is not None and answer.status == 200 else []
+        for fetch in fetches:
+            self.check_fetch(fetch, "of a list")
+        return fetches
+
+    def cancel(self):
+        answer = self.get("/admin/v1/fetches", limit=50)
+        fetches = answer.json()["data"] if answer is not None and answer.status == 200 else []
+        running = [f["id"] for f in fetches if f["consumer"] in self.PATIENT and
+                   f["state"] in ("queued", "resolving", "fetching")]
+        if not running or self.random.random() < 0.5:
+            return
+        self.soak.chaos.add_kinds("cancel")
+        answer = self.ask("DELETE", f"/admin/v1/fetches/{self.random.choice(running)}",
+                          expect=(202, 404, 409))
+        if answer is not None and answer.status == 200 and answer.json()["state"] != "cancelled":
+            raise Wrong(f"a fetch that was cancelled is {answer}")
+
+
 class Stranger(Caller):
     """Shows wrong keys and the cursors of others, asks for what its grant does not cover, and
     misspells."""
@@ -602,7 +668,7 @@ class Stranger(Caller):
         query = harness.query_string({"policy": 1002, "limit": 5})
         cases = [
             (401, f"/v1/postures?{query}", bad_key), (401, f"/v1/postures?{query}", ""),
-            (403, "/v1/policies/1001/hosts", None), (403, "/v1/postures?policy=1001", None), (403, "/v1/postures?policy=1001,1002", None),
+            (403, "/admin/v1/budget", None), (403, "/v1/policies/1001/hosts", None), (403, "/v1/postures?policy=1001", None), (403, "/v1/postures?policy=1001,1002", None),
             (400, f"/v1/postures?{query}&policyId=1", None),
             (400, "/v1/postures?policy=1002&limit=0", None),
             (400, "/v1/postures?cursor=AAAA", None), (400, self.soak.a_cursor, None),
@@ -620,6 +686,6 @@ HABITS = [
     ("walker", Walker), ("dashboard", Dashboard), ("cold", Cold), ("by-posture", ByPosture),
     ("poster", Poster), ("forcing", Forcing), ("max-age", MaxAge),
     ("only-if-cached", OnlyIfCached), ("async", Async), ("impatient", Impatient),
-    ("lister", Lister), ("stranger", Stranger),
+    ("lister", Lister), ("quota", Quota), ("operator", Operator), ("stranger", Stranger),
 ]
 API_DOCUMENT = pathlib.Path("docs/api.md")
