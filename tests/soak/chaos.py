@@ -14,7 +14,8 @@ import threading
 import time
 
 WINDOW_S = 60    # the upstream's
-DRIP_S = 10      # the longest that a dripping answer goes on after its fault was met
+STALLS = ("stall", "stall_head", "drip")
+STALL_S = 12     # so long after one of them was met its call is over, at the upstream too
 MET_S = 2        # after a fault was seen to have been met: what follows from it has followed
 ORPHANS_S = 6    # calls of a gateway that was killed run on at the upstream: they may be slow
 
@@ -33,7 +34,9 @@ FAULTS = [
 PULL_FAULTS = [
     ("gzip_cut", {}, "damage"), ("gzip_no_trailer", {}, "damage"), ("gzip_bad_crc", {}, "damage"),
     ("gzip_bit_flip", {}, "damage"), ("gzip_garbage_tail", {}, "damage"), ("gzip_double", {}, "damage"),
-    ("array_cut", {}, "damage"), ("foreign_host", {}, "damage"), ("foreign_policy", {}, "damage"),
+    ("array_cut", {}, "damage"),
+    # by posture nobody could tell: then it is the upstream's word that the posture is of that policy
+    ("foreign_host", {"match": "hostIds"}, "damage"), ("foreign_policy", {"match": "hostIds"}, "damage"),
     ("second_array", {}, "damage"), ("html_tail", {}, "damage"), ("invalid_utf8", {}, "damage"),
     ("nan", {}, "damage"), ("no_id", {}, "damage"), ("lone_surrogate", {}, "damage"),
     # and these are no faults, only unusual
@@ -78,7 +81,7 @@ def make_fault(rng):
 
 def make_stall(rng):
     return {"api": rng.choice(["postureInfo", "hostids"]),
-            "fault": rng.choice(["stall", "stall_head", "drip"]), "seconds": rng.uniform(1, 7)}
+            "fault": rng.choice(STALLS), "seconds": rng.uniform(1, 7)}
 
 
 def make_limit(rng):
@@ -153,6 +156,7 @@ class Chaos:
         self.login_causes = []    # [from, to, how often]: the token dies, or a login is spoilt
         self.mended = []          # times at which a rejected credential may be tried again
         self.met_by = []          # (span, name of a fault): open until a call has met the fault
+        self.release_at = None    # time.time(): a call stalls, and nobody has let it go since
         self.limits_faked = []    # [from, to, how often, api]: calls that were let in and then refused
         self.others_spans = []    # others may have used up the window
         self.gone_spans = []      # calls whose caller is gone may still run at the upstream
@@ -184,13 +188,21 @@ class Chaos:
             span[1] = time.time() + 0.5
 
     def watch(self):
-        """Called now and then: sees which faults have been met."""
+        """Called now and then: sees which faults have been met, and ends what stalls because of
+        them."""
+        if self.release_at is not None and time.time() > self.release_at:
+            self.release_at = None
+            self.stack.control.release()
         if not self.met_by:
             return
         queued = {f["fault"] for f in self.stack.control.get("/faults")["queued"]}
         now = time.time()
         for span, fault in self.met_by:
-            span[1] = now + MET_S if fault not in queued else float("inf")
+            span[1] = now + (STALL_S if fault in STALLS else MET_S)
+            if fault in queued:
+                span[1] = float("inf")
+            elif fault in STALLS:
+                self.release_at = now + STALL_S / 2
         self.met_by = [(s, f) for s, f in self.met_by if f in queued]
 
     def until_met(self, fault, spans, *more):
@@ -226,20 +238,21 @@ class Chaos:
         self.stack.control.fault(fault, api="postureInfo", times=1)
 
     def do_stall(self, api, fault, seconds):
+        """The gateway may give the call up long before the upstream sees that nobody listens."""
         self.add_kinds("slow", "failure", "damage")
-        with self.span(self.gone_spans) as span:
-            self.stack.control.fault(fault, api=api, times=1,
-                                     **({"count": 200} if fault == "drip" else {}))
-            self.rest(seconds)
-            self.stack.control.release()
-        # the last one who is let go, or drips, may take a while to see that nobody listens
-        span[1] += DRIP_S if fault == "drip" else 1
+        self.stack.control.fault(fault, api=api, times=1, **({"count": 200} if fault == "drip" else {}))
+        self.until_met(fault, self.gone_spans)
+        self.rest(seconds)
+        self.stack.control.release()
 
     def do_slow(self, latency_ms, seconds):
+        """When a fetch fails its other calls are given up; the upstream only knows after its wait."""
         self.add_kinds("slow")
-        self.stack.control.set(latency_ms=latency_ms)
-        self.rest(seconds)
-        self.stack.control.set(latency_ms=0)
+        with self.span(self.gone_spans) as span:
+            self.stack.control.set(latency_ms=latency_ms)
+            self.rest(seconds)
+            self.stack.control.set(latency_ms=0)
+        span[1] += latency_ms / 1000
 
     def do_order(self, order, batch_hosts):
         self.stack.control.set(order=order, batch_hosts=batch_hosts)
