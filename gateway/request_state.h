@@ -1,5 +1,5 @@
 /* One request under way: what its steps have found so far, each group by the step that writes it.
- * Shared by request.c, which has the steps, and the endpoints, which write the answers; nobody
+ * Shared by request*.c, which have the steps, and the endpoints, which write the answers; nobody
  * else's.
  *
  * Threads: one request, one worker.
@@ -65,6 +65,12 @@ struct request {
 	struct response response;
 	enum status status;
 };
+
+/* The steps, each with its line in steps.h: read, route, authorize, answer and respond in request.c,
+ * parse in request_parse.c, lookup and follow in request_source.c. */
+#define STEP(name, to, what) enum step step_##name(struct request *r);
+#include "gateway/steps.h"
+#undef STEP
 
 /* A header or parameter from nginx; "" if it is absent. */
 const char *request_param(const struct request *r, const char *name);

@@ -1,5 +1,5 @@
 /* clang-format off */
-/* THE WAY OF A REQUEST. One line a step; request.c has one step_<name>() each, in this order.
+/* THE WAY OF A REQUEST. One line a step; request*.c have one step_<name>() each.
  *
  *     read → route → authorize → parse → lookup → [follow] → answer → respond
  *                                          |  fresh | stale (refreshed behind) | in flight | none

@@ -1,0 +1,141 @@
+/* The step "parse": what is asked for, as a query and its digest, or as the cursor of a walk. */
+#include "config.h"
+
+#include <string.h>
+
+#include "gateway/base/limits.h"
+#include "gateway/fetch/normalise.h"
+#include "gateway/request_state.h"
+
+static enum status
+parse_body(struct request *r)
+{
+	struct buf body;
+	size_t len;
+	enum status st = conditions_body_length(r->fcgi, &len);
+	if (st != STATUS_OK)
+		return st;
+	buf_init(&body, LIMIT_BODY_BYTES);
+	st = fcgi_read_body(r->fcgi, &body, len);
+	if (st == STATUS_OK)
+		st = query_parse_json(&r->arena, QUERY_POSTURES, normal_member_find, body.data,
+		    body.len, &r->query, &r->errors);
+	buf_fini(&body);
+	return st;
+}
+
+static void
+add_error(struct request *r, const char *parameter, const char *message)
+{
+	if (r->errors.count < ARRAY_LEN(r->errors.list))
+		r->errors.list[r->errors.count++] = (struct query_error){parameter, message};
+	else
+		r->errors.more = true;
+}
+
+/* What the contract has and this version does not serve yet is refused, not ignored. */
+static void
+refuse_unserved(struct request *r)
+{
+	if (r->query.format != FORMAT_JSON)
+		add_error(r, "format", "only json is served so far");
+	if (r->query.partial)
+		add_error(r, "partial", "only false is served so far");
+}
+
+/* A cursor names the result and the query; here it is only checked and taken apart. */
+static enum step
+take_cursor(struct request *r)
+{
+	const char *text = r->query.cursor;
+	enum status st = cursor_decode(text, strlen(text), r->gateway->signing_key, &r->cursor);
+	if (st != STATUS_OK ||
+	    memcmp(r->cursor.consumer, r->consumer->tag, sizeof r->cursor.consumer) != 0)
+		return request_problem(r, STATUS_BAD_CURSOR,
+		    "Take a cursor from page.next, unchanged, with the same key.");
+	r->walking = true;
+	if (r->query.limit_given)
+		r->cursor.limit = (uint16_t)r->query.limit;
+	return STEP_lookup;
+}
+
+/* The query string of an endpoint whose path says the rest. */
+static enum status
+parse_url(struct request *r, enum query_use use)
+{
+	return query_parse(&r->arena, use, normal_member_find, r->routed.query, r->routed.query_len,
+	    &r->query, &r->errors);
+}
+
+/* The policy of a path. */
+static enum status
+one_policy(struct request *r)
+{
+	uint64_t *id = arena_alloc(&r->arena, sizeof *id);
+	if (id == NULL)
+		return STATUS_NO_MEMORY;
+	*id = r->routed.id;
+	r->query.policies = (struct id_list){id, 1};
+	return STATUS_OK;
+}
+
+/* The posture of a path is a query like any other. */
+static enum status
+one_posture(struct request *r)
+{
+	struct id_range *range = arena_alloc(&r->arena, sizeof *range);
+	if (range == NULL)
+		return STATUS_NO_MEMORY;
+	*range = (struct id_range){r->routed.id, r->routed.id};
+	r->query.postures = (struct id_ranges){range, 1, 1};
+	return STATUS_OK;
+}
+
+enum step
+step_parse(struct request *r)
+{
+	enum status st;
+	switch (r->routed.route) {
+	case ROUTE_POSTURES_QUERY:
+		st = parse_body(r);
+		break;
+	case ROUTE_POSTURE:
+		if (r->routed.id == 0)
+			return request_problem(
+			    r, STATUS_NOT_FOUND, "A posture's ID is a number from 1 to 2^63-1.");
+		st = parse_url(r, QUERY_POSTURE);
+		if (st == STATUS_OK)
+			st = one_posture(r);
+		break;
+	case ROUTE_POLICIES:
+		st = parse_url(r, QUERY_POLICIES);
+		break;
+	case ROUTE_POLICY_HOSTS:
+		if (r->routed.id == 0)
+			return request_problem(
+			    r, STATUS_NOT_FOUND, "A policy's ID is a number from 1 to 2^63-1.");
+		st = parse_url(r, QUERY_HOSTS);
+		if (st == STATUS_OK)
+			st = one_policy(r);
+		break;
+	default:
+		st = parse_url(r, QUERY_POSTURES);
+	}
+	if (st == STATUS_OK)
+		refuse_unserved(r);
+	if (r->errors.count > 0)
+		return request_problem_errors(r, "Every offending parameter is listed.");
+	if (st != STATUS_OK)
+		return request_problem(
+		    r, st, st == STATUS_TOO_LARGE ? "A body may have 4 MiB." : NULL);
+	if (!access_covers(r->consumer, &r->query.policies))
+		return request_problem(r, STATUS_FORBIDDEN,
+		    "The grant of this key does not cover every policy asked for.");
+	if (r->query.cursor != NULL)
+		return take_cursor(r);
+	query_canon(&r->query, &r->canon);
+	if (r->canon.err != STATUS_OK)
+		return request_problem(r, r->canon.err, NULL);
+	query_digest(r->canon.data, r->canon.len, r->digest);
+	return STEP_lookup;
+}
