@@ -79,7 +79,6 @@ enum step
 endpoint_page(struct request *r, struct page *p)
 {
 	char etag[35];
-	enum status st = STATUS_OK;
 	if (!r->walking) {
 		p->cursor = (struct cursor){
 		    .result = cache_manifest(r->result)->id,
@@ -88,13 +87,14 @@ endpoint_page(struct request *r, struct page *p)
 		};
 		memcpy(p->cursor.query, r->digest, sizeof p->cursor.query);
 		memcpy(p->cursor.consumer, r->consumer->tag, sizeof p->cursor.consumer);
-		st = answer_count(&p->answer, &p->cursor.total);
-		if (st != STATUS_OK)
-			return answer_corrupt(r, st);
-		r->cursor = p->cursor;
 	}
+	/* for each page: since the first one the grant may have become another */
+	enum status st = answer_count(&p->answer, &p->total);
+	if (st != STATUS_OK)
+		return answer_corrupt(r, st);
+	r->cursor = p->cursor;
 	/* what is not there has no validator that could match, not even "*" */
-	if (r->routed.route == ROUTE_POSTURE && p->cursor.total == 0)
+	if (r->routed.route == ROUTE_POSTURE && p->total == 0)
 		return answer_corrupt(r, STATUS_NOT_FOUND);
 	make_etag(r, p->answer.hide, etag);
 	cache_headers(r, etag);

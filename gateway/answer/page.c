@@ -42,7 +42,7 @@ page_result(const struct cache_manifest *m, bool restricted, struct buf *b)
 	buf_json_str(b, m->version);
 	buf_printf(b, ",\"complete\":%s", m->complete ? "true" : "false");
 	add_count(b, "batches", m->batches, restricted);
-	add_count(b, "calls", m->calls, false);
+	add_count(b, "calls", m->calls, restricted);
 	add_count(b, "hostsAsked", m->hosts_asked, restricted);
 	add_count(b, "hostsSeen", m->hosts_seen, restricted);
 	if (m->host_error_count > 0) {
@@ -71,7 +71,6 @@ page_write(struct page *p, struct buf *b)
 	if (st != STATUS_OK)
 		return st;
 	p->count = span.count;
-	p->total = p->cursor.total;
 	p->next[0] = '\0';
 	if (!span.end) {
 		next.position = span.next;

@@ -15,12 +15,13 @@ struct page {
 	struct cursor cursor; /* where it begins, and what the next cursor carries on */
 	const uint8_t *key;   /* signs cursors */
 	const char *path;     /* where the walk goes on, e.g. "/v1/postures" */
+	uint64_t total;       /* answer_count(): of all pages */
 	/* out */
-	uint64_t count, total;
+	uint64_t count;
 	char next[CURSOR_TEXT_BYTES]; /* "" on the last page */
 };
 
-/* cursor.total must be set (answer_count() on the first page). */
+/* STATUS_OK, or what answer_take() says. */
 enum status page_write(struct page *p, struct buf *body) NODISCARD;
 
 /* {"data":{…},"result":{…}}. STATUS_NOT_FOUND if no record matches. */

@@ -82,7 +82,6 @@ cursor_encode(
 	at = put_bytes(at, c->query, sizeof c->query);
 	at = put_bytes(at, c->consumer, sizeof c->consumer);
 	at = put(at, c->fields, 8);
-	at = put(at, c->total, 8);
 	at = put(at, c->limit, 2);
 	at = put(at, c->format, 1);
 	sign(bytes, key, at);
@@ -119,7 +118,6 @@ cursor_decode(
 	get_bytes(&at, c.query, sizeof c.query);
 	get_bytes(&at, c.consumer, sizeof c.consumer);
 	c.fields = get(&at, 8);
-	c.total = get(&at, 8);
 	c.limit = (uint16_t)get(&at, 2);
 	c.format = (uint8_t)get(&at, 1);
 	if (c.limit < 1 || c.limit > LIMIT_PAGE_RECORDS || c.format > FORMAT_CSV)

@@ -181,14 +181,13 @@ struct cursor {
 	uint8_t query[16];   /* first half of the query's digest */
 	uint8_t consumer[8]; /* of the consumer it was made for */
 	uint64_t fields;     /* of the view */
-	uint64_t total;      /* records in the walk, so that it need not be counted again */
 	uint16_t limit;
 	uint8_t format; /* enum query_format */
 };
 
 /* A format byte, the fields above and the first 16 bytes of an HMAC-SHA-256, as base64url. The
  * position is masked: its holder may not be told how many records there are that it does not see. */
-#define CURSOR_SIGNED_BYTES (1 + 8 + 8 + 16 + 8 + 8 + 8 + 2 + 1 + 16)
+#define CURSOR_SIGNED_BYTES (1 + 8 + 8 + 16 + 8 + 8 + 2 + 1 + 16)
 #define CURSOR_TEXT_BYTES CRYPTO_BASE64_BYTES(CURSOR_SIGNED_BYTES)
 
 void cursor_encode(

@@ -274,6 +274,32 @@ class Grants(harness.StackTest):
         stack.restart_gateway()
         self.assertEqual(client.get(after).status, 403)
 
+    def test_the_total_of_a_walk_is_of_the_grant_that_holds(self):
+        """By posture and of the policy list the grant is a predicate on records."""
+        stack = self.stack(simulator=SIMULATOR, consumers=[harness.Consumer("team", policies="1001,1002")])
+        client = stack.client()
+        walks = [client.get("/v1/policies", limit=1).json()["page"],
+                 client.get("/v1/postures", posture=[posture_id(1001, 0, 1), posture_id(1002, 0, 1)],
+                            limit=1).json()["page"]]
+        self.assertEqual([page["total"] for page in walks], [2, 2])
+        for policies, counts, totals in (("1001", (0, 0), (1, 1)), ("1002", (1, 1), (1, 1)), ("*", (1, 1), (3, 2))):
+            stack.consumers[0].grants["policies"] = policies
+            stack.restart_gateway()
+            now = [client.get(page["next"]).json()["page"] for page in walks]
+            self.assertEqual([page["count"] for page in now], list(counts))
+            self.assertEqual([page["total"] for page in now], list(totals))
+
+    def test_nor_do_the_calls_of_a_result_tell_of_what_is_hidden(self):
+        """A call whose answer has a gap is made twice: there was something in it."""
+        foreign = posture_id(1003, 0, 3)
+        self.addCleanup(self.control.reset)
+        for one in (foreign, UNKNOWN + 1):
+            answer = self.red.get("/v1/postures", posture=one)
+            self.assertEqual((answer.status, answer.json()["data"]), (200, []))
+            for name in ("batches", "calls", "hostsAsked", "hostsSeen"):
+                self.assertIsNone(answer.json()["result"][name])
+            self.assertIsInstance(self.everyone.get("/v1/postures", posture=one).json()["result"]["calls"], int)
+
     # --- fetches
 
     def test_a_consumer_sees_its_own_fetches_and_those_of_its_policies(self):

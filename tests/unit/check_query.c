@@ -1148,7 +1148,6 @@ random_cursor(struct unit_random *random)
 	    .result = unit_next(random),
 	    .position = unit_next(random),
 	    .fields = unit_next(random),
-	    .total = unit_next(random),
 	    .limit = (uint16_t)(1 + unit_below(random, LIMIT_PAGE_RECORDS)),
 	    .format = (uint8_t)unit_below(random, 3),
 	};
@@ -1173,7 +1172,7 @@ START_TEST(cursors_read_back)
 		    strlen(text));
 		ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_OK);
 		ck_assert(back.result == c.result && back.position == c.position);
-		ck_assert(back.fields == c.fields && back.total == c.total);
+		ck_assert(back.fields == c.fields);
 		ck_assert(back.limit == c.limit && back.format == c.format);
 		ck_assert_mem_eq(back.query, c.query, sizeof c.query);
 		ck_assert_mem_eq(back.consumer, c.consumer, sizeof c.consumer);
