@@ -182,6 +182,11 @@ step_lookup(struct request *r)
 		return serve_stale(r, STALE_AGE);
 	case VERDICT_REQUEST:
 		r->fwd = "request";
+		if (flights_settle(r->gateway->flights, r->digest, r->consumer->name,
+			cache_manifest(r->result)->id)) {
+			r->served = SERVED_COLLAPSED;
+			return STEP_answer;
+		}
 		break;
 	case VERDICT_EXPIRED:
 		r->fwd = "stale";
@@ -225,6 +230,8 @@ accepted(struct request *r)
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
 	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(r));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
+	if (strcmp(r->fwd, "request") == 0)
+		flight_owe(r->flight, r->consumer->name);
 	bool hides = !r->consumer->all_policies && r->query.policies.count == 0;
 	endpoint_fetch_json(
 	    r->gateway->fetcher, r->flight, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);

@@ -20,7 +20,10 @@ struct flight {
 	char *text;
 	size_t text_len;
 	char *consumer; /* who began it */
-	char **askers;  /* who joined it; under the lock */
+	struct asker {  /* who joined it, or is owed its result; under the lock */
+		char *name;
+		bool owed;
+	} * askers;
 	size_t asker_count;
 	struct flight_view view;
 	struct cache_result *result;
@@ -74,7 +77,7 @@ flight_destroy(struct flight *f)
 	free(f->text);
 	free(f->consumer);
 	for (size_t i = 0; i < f->asker_count; i++)
-		free(f->askers[i]);
+		free(f->askers[i].name);
 	free(f->askers);
 	free(f->marks);
 	free(f);
@@ -281,30 +284,40 @@ flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *
 	return flight_join_if(fs, digest, text, text_len, consumer, NULL, NULL, ret_leader);
 }
 
-static bool
-asked_by_locked(const struct flight *f, const char *consumer)
+static struct asker *
+find_asker_locked(struct flight *f, const char *consumer)
 {
 	lock_assert_held(&f->owner->lock);
-	bool found = strcmp(f->consumer, consumer) == 0;
-	for (size_t i = 0; i < f->asker_count && !found; i++)
-		found = strcmp(f->askers[i], consumer) == 0;
-	return found;
+	for (size_t i = 0; i < f->asker_count; i++)
+		if (strcmp(f->askers[i].name, consumer) == 0)
+			return &f->askers[i];
+	return NULL;
+}
+
+/* NULL when out of memory. */
+static struct asker *
+add_asker_locked(struct flight *f, const char *consumer)
+{
+	struct asker *found = find_asker_locked(f, consumer);
+	if (found != NULL)
+		return found;
+	struct asker *askers = realloc(f->askers, (f->asker_count + 1) * sizeof *askers);
+	char *name = strdup(consumer);
+	if (askers != NULL)
+		f->askers = askers;
+	if (askers == NULL || name == NULL) {
+		free(name);
+		return NULL;
+	}
+	askers[f->asker_count] = (struct asker){.name = name};
+	return &askers[f->asker_count++];
 }
 
 void
 flight_asked(struct flight *f, const char *consumer)
 {
 	lock_take(&f->owner->lock);
-	if (!asked_by_locked(f, consumer)) {
-		char **askers = realloc(f->askers, (f->asker_count + 1) * sizeof *askers);
-		char *name = strdup(consumer);
-		if (askers != NULL)
-			f->askers = askers;
-		if (askers != NULL && name != NULL)
-			f->askers[f->asker_count++] = name;
-		else
-			free(name);
-	}
+	(void)add_asker_locked(f, consumer);
 	lock_drop(&f->owner->lock);
 }
 
@@ -312,9 +325,38 @@ bool
 flight_asked_by(struct flight *f, const char *consumer)
 {
 	lock_take(&f->owner->lock);
-	bool found = asked_by_locked(f, consumer);
+	bool found = strcmp(f->consumer, consumer) == 0 || find_asker_locked(f, consumer) != NULL;
 	lock_drop(&f->owner->lock);
 	return found;
+}
+
+void
+flight_owe(struct flight *f, const char *consumer)
+{
+	lock_take(&f->owner->lock);
+	struct asker *a = add_asker_locked(f, consumer);
+	if (a != NULL)
+		a->owed = true;
+	lock_drop(&f->owner->lock);
+}
+
+bool
+flights_settle(
+    struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
+{
+	bool owed = false;
+	lock_take(&fs->lock);
+	for (struct flight *f = fs->list; f != NULL; f = f->next) {
+		if (f->view.state != FLIGHT_COMPLETE || f->view.result > result ||
+		    memcmp(f->digest, digest, SHA256_BYTES) != 0)
+			continue;
+		struct asker *a = find_asker_locked(f, consumer);
+		owed = owed || (a != NULL && a->owed);
+		if (a != NULL)
+			a->owed = false;
+	}
+	lock_drop(&fs->lock);
+	return owed;
 }
 
 bool

@@ -78,6 +78,14 @@ struct flight *flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BY
 void flight_asked(struct flight *f, const char *consumer);
 /* Whether it was, or has begun it. */
 bool flight_asked_by(struct flight *f, const char *consumer) NODISCARD;
+/* This consumer has asked for a result that is no older than its request, was told to come again, and
+ * is owed what the flight brings. */
+void flight_owe(struct flight *f, const char *consumer);
+/* Whether the result is owed to this consumer, as what a flight of that query has made or as
+ * something newer; it is owed no longer. Without it, whoever comes again with the same request would
+ * begin another fetch each time. */
+bool flights_settle(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer,
+    uint64_t result) NODISCARD;
 /* Whether the upstream failed the last flight of this query that ended, none is under way, and it is
  * not longer ago than within_ms or than the wait that was told with the failure: *ret_status is
  * that failure, *ret_wait_ms what is left of the time. */

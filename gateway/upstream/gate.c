@@ -313,6 +313,10 @@ gate_done(struct gate *g, struct gate_call *c, enum gate_end end, const struct t
 		g->not_counted--;
 	}
 	g->under_way--;
+	if (head != NULL && head->hung_up) {
+		g->ghosts = ghosts_at(g, now_ms) + 1;
+		g->ghosts_until_ms = now_ms + GATE_LINGER_MS;
+	}
 	if (c->probe)
 		g->probing = false;
 	if (end != GATE_LIMITED)

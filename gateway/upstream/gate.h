@@ -53,7 +53,7 @@
 #include "gateway/upstream/versions.h"
 
 #define GATE_RATE_MOST 10000 /* calls in a window: a learned limit beyond it is taken for this */
-/* After a crash: calls that were under way may still run upstream for so long. */
+/* Calls that we have left, by a crash or after a timeout, may still run upstream for so long. */
 #define GATE_LINGER_MS INT64_C(3000)
 
 struct gate_limits {
@@ -80,7 +80,7 @@ struct gate {
 	struct gate_ring own, foreign;
 	uint64_t under_way;   /* calls given and not done */
 	uint64_t not_counted; /* of these: not yet in the ring */
-	uint64_t ghosts;      /* calls of a process that died; until ghosts_until_ms */
+	uint64_t ghosts;      /* calls that were left, and may still run; until ghosts_until_ms */
 	int64_t ghosts_until_ms;
 	int64_t closed_until_ms; /* the announced wait */
 	bool half_open;          /* after it one call may go, until one is taken */

@@ -425,7 +425,9 @@ perform(struct transport *t, const struct transport_request *req, const char *ur
 			    e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len) != CURLE_OK))
 		return STATUS_NO_MEMORY;
 
-	enum status st = from_curl(curl_easy_perform(e));
+	CURLcode code = curl_easy_perform(e);
+	enum status st = from_curl(code);
+	t->head->hung_up = code == CURLE_OPERATION_TIMEDOUT || t->failed == STATUS_CANCELLED;
 	/* measured: libcurl 7.88 calls a header line beyond its own 100 KiB "out of memory" */
 	if (st == STATUS_NO_MEMORY && t->header_bytes > 0 && !t->head_told)
 		st = STATUS_UPSTREAM_TOO_LARGE;

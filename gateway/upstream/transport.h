@@ -42,7 +42,9 @@ struct transport_head {
 	int64_t wait_ms; /* X-RateLimit-ToWait-Sec or Retry-After (either form); 1 s to 1 h */
 	int64_t rate_limit, rate_remaining, rate_window_s;
 	int64_t concurrency_limit, concurrency_running;
-	bool by_concurrency;   /* refused for too many calls at a time, not for too many in all */
+	bool by_concurrency; /* refused for too many calls at a time, not for too many in all */
+	bool
+	    hung_up; /* we gave up waiting: the upstream may not have noticed, and still be at it */
 	char error_body[2048]; /* beginning of a body that is not a 200's; NUL-terminated */
 	size_t error_len;
 };

@@ -192,6 +192,20 @@ class Memory(FreshnessTest):
         self.assertEqual(self.calls("hostids"), before + 1)
 
 
+    def test_who_forces_and_comes_again_gets_what_was_fetched_for_it(self):
+        client = self.begin()
+        self.good(client, policy=1001)
+        forced = {"Cache-Control": "no-cache", "Prefer": "wait=0"}
+        for round in range(2, 5):
+            place = client.get("/v1/postures", forced, policy=1001)
+            self.assertEqual(place.status, 202, place)
+            harness.wait_until(lambda: client.get(place.headers["Location"]).json()["state"] == "complete",
+                               "it is fetched")
+            answer = self.good(client, forced, policy=1001)
+            self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; collapsed")
+            self.assertEqual(self.calls(), round, "one fetch for each time that it was forced")
+
+
 class Batches(FreshnessTest):
     GAP = {"batches": "skip", "hosts": 40, "batch_hosts": 2, "empty_hosts": 40}
 

@@ -507,6 +507,24 @@ START_TEST(calls_under_way_at_a_crash_count_and_linger)
 }
 END_TEST
 
+START_TEST(a_call_that_we_gave_up_may_still_run)
+{
+	struct transport_head head = head_of(0, 0);
+	struct gate_call a, b;
+	head.hung_up = true;
+	make(0, 2);
+	give(&a, T0);
+	give(&b, T0);
+	gate_done(&gate, &a, GATE_MADE, &head, T0 + 5);
+	ck_assert_uint_eq(gate_running(&gate, T0 + 5), 2);
+	ck_assert_int_eq(gate_opens_at(&gate, T0 + 5), T0 + 5 + GATE_LINGER_MS);
+	gate_done(&gate, &b, GATE_MADE, &head, T0 + 10);
+	ck_assert_uint_eq(gate_running(&gate, T0 + 10), 2);
+	ck_assert_int_eq(gate_opens_at(&gate, T0 + 10), T0 + 10 + GATE_LINGER_MS);
+	ck_assert_uint_eq(gate_running(&gate, T0 + 10 + GATE_LINGER_MS), 0);
+}
+END_TEST
+
 START_TEST(the_announced_wait_outlives_a_restart)
 {
 	struct gate_call a;
@@ -821,6 +839,7 @@ main(void)
 	tcase_add_test(t, the_forecast_of_much_is_bounded);
 	tcase_add_test(t, the_window_outlives_a_restart);
 	tcase_add_test(t, calls_under_way_at_a_crash_count_and_linger);
+	tcase_add_test(t, a_call_that_we_gave_up_may_still_run);
 	tcase_add_test(t, the_announced_wait_outlives_a_restart);
 	tcase_add_test(t, learned_limits_outlive_a_restart_until_the_settings_change);
 	tcase_add_test(t, a_clock_that_went_back_shortens_nothing);
