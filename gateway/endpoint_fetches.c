@@ -10,6 +10,7 @@
 #define SHOWN_QUERY_BYTES 1024 /* of a list's fetches: a query is for people to read */
 #define CANCEL_MS                                                                                  \
 	2000 /* its end is waited for: an idle call looks once a second whether to go on */
+#define LOOK_AGAIN_S 1
 #define CANCEL_TRY_MS 10 /* one that has just been begun is tried again after this */
 
 /* --- as JSON */
@@ -182,8 +183,12 @@ cancelled(struct request *r, unsigned shown)
 		return request_problem(r, STATUS_BUSY, NULL);
 	log_event(LOG_WARNING, "cancelled", "fetch=%" PRIx64 " request=%s consumer=%s", v.id, r->id,
 	    r->consumer->name);
-	r->response.http = v.ended_ms != 0 ? 200 : 202;
 	headers(r);
+	if (v.ended_ms == 0) {
+		r->response.http = 202;
+		response_header(&r->response, "Location", "/admin/v1/fetches/%" PRIx64, v.id);
+		response_header(&r->response, "Retry-After", "%d", LOOK_AGAIN_S);
+	}
 	endpoint_fetch_json(r->gateway->fetcher, r->flight, shown, &r->response.body);
 	return STEP_respond;
 }

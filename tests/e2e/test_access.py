@@ -473,6 +473,17 @@ class Cancelling(harness.StackTest):
             self.assertEqual(answer.json()["type"], "/problems/cancelled")
             self.assertGreater(int(answer.headers["Retry-After"]), 0)
 
+    def test_one_that_takes_its_time_to_end_says_where_and_when_to_look(self):
+        place = self.begin(policy=1002, evidence="basic")
+        waiters = Waiters(self, self.shared, 1, policy=1002, evidence="basic")
+        # nobody else may wait, and a call that is under way ends in a moment, not at once
+        answer = self.admin.request("DELETE", place)
+        self.assertEqual(answer.status, 202, answer)
+        self.assertEqual(answer.headers["Location"], place)
+        self.assertGreater(int(answer.headers["Retry-After"]), 0)
+        self.assertEqual({a.status for a in waiters.answers()}, {503})
+        self.assertEqual(self.admin.get(answer.headers["Location"]).json()["state"], "cancelled")
+
     def test_calls_that_wait_are_taken_back(self):
         place = self.begin(policy=1001)
         self.assertEqual(self.admin.get(place).json()["calls"]["planned"], 4)
