@@ -7,6 +7,7 @@ E2E_TESTS = \
 	tests/e2e/test_faults.py \
 	tests/e2e/test_freshness.py \
 	tests/e2e/test_house.py \
+	tests/e2e/test_inputs.py \
 	tests/e2e/test_life.py \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_nginx.py \
