@@ -9,6 +9,7 @@
 
 #define ENDED_KEPT 256
 #define ENDED_KEPT_MS INT64_C(3600000)
+#define OWED_MS INT64_C(120000) /* twice the longest Retry-After of a 202 */
 
 struct flight {
 	struct flights *owner;
@@ -345,13 +346,14 @@ flights_settle(
     struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
 {
 	bool owed = false;
+	int64_t now_ms = clock_mono_ms();
 	lock_take(&fs->lock);
 	for (struct flight *f = fs->list; f != NULL; f = f->next) {
 		if (f->view.state != FLIGHT_COMPLETE || f->view.result > result ||
 		    memcmp(f->digest, digest, SHA256_BYTES) != 0)
 			continue;
 		struct asker *a = find_asker_locked(f, consumer);
-		owed = owed || (a != NULL && a->owed);
+		owed = owed || (a != NULL && a->owed && now_ms - f->view.ended_ms < OWED_MS);
 		if (a != NULL)
 			a->owed = false;
 	}

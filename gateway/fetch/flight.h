@@ -82,7 +82,8 @@ bool flight_asked_by(struct flight *f, const char *consumer) NODISCARD;
  * is owed what the flight brings. */
 void flight_owe(struct flight *f, const char *consumer);
 /* Whether the result is owed to this consumer, as what a flight of that query has made or as
- * something newer; it is owed no longer. Without it, whoever comes again with the same request would
+ * something newer; it is owed no longer. Nor is it two minutes after the flight has ended: whoever
+ * asks then has not come again, but wants something newer. Without it, whoever comes again with the same request would
  * begin another fetch each time. */
 bool flights_settle(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer,
     uint64_t result) NODISCARD;

@@ -205,6 +205,22 @@ class Memory(FreshnessTest):
             self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; collapsed")
             self.assertEqual(self.calls(), round, "one fetch for each time that it was forced")
 
+    def test_who_forces_much_later_does_not_get_what_was_fetched_for_it(self):
+        """It took the answer without forcing, and now wants what is newer than that."""
+        client = self.begin()
+        self.good(client, policy=1001)
+        place = client.get("/v1/postures", {"Cache-Control": "no-cache", "Prefer": "wait=0"}, policy=1001)
+        self.assertEqual(place.status, 202, place)
+        harness.wait_until(lambda: client.get(place.headers["Location"]).json()["state"] == "complete",
+                           "it is fetched")
+        old = self.good(client, policy=1001).json()["result"]["id"]
+        before = self.calls()
+        self.it.advance(600)
+        new = self.good(client, {"Cache-Control": "no-cache"}, policy=1001)
+        self.assertEqual(new.headers["Cache-Status"], "posturegate; fwd=request; stored")
+        self.assertNotEqual(new.json()["result"]["id"], old)
+        self.assertEqual(self.calls(), before + 1)
+
 
 class Batches(FreshnessTest):
     GAP = {"batches": "skip", "hosts": 40, "batch_hosts": 2, "empty_hosts": 40}
