@@ -299,7 +299,10 @@ wait_unless_announced(struct request *r, int64_t until_ms)
 	while (!over && go_on) {
 		int64_t next_ms = clock_mono_ms() + LOOK_ROUND_MS;
 		over = flight_wait(r->flight, next_ms < until_ms ? next_ms : until_ms);
-		go_on = clock_mono_ms() < until_ms && !wait_is_announced(r);
+		int64_t now = clock_mono_ms();
+		/* neither its end nor the time: all waiting has ended, we are stopping */
+		bool stopped = now < next_ms;
+		go_on = now < until_ms && !stopped && !wait_is_announced(r);
 	}
 	return over;
 }

@@ -2,6 +2,7 @@
 # test_openapi.py (yaml, jsonschema) and one case of test_metrics.py.
 E2E_TESTS = \
 	tests/e2e/test_access.py \
+	tests/e2e/test_ailing.py \
 	tests/e2e/test_budget.py \
 	tests/e2e/test_clock.py \
 	tests/e2e/test_faults.py \
