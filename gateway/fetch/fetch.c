@@ -187,6 +187,9 @@ call_progress_locked(const struct call *c)
 	lock_assert_held(&f->owner->lock);
 	if (!call_kinds[c->kind].stores)
 		return;
+	/* Only now is it known that it was the version, and not the query, that got a 404. */
+	if (f->tried != 0)
+		memory_version_gone(f->owner->o.memory, f->tried, clock_mono_ms());
 	f->progress.calls_done++;
 	f->progress.bytes += c->info.body_bytes;
 	f->progress.batches_seen += f->got[c->index].batches_seen;
@@ -495,7 +498,6 @@ fall_back(struct fetch *f)
 	lock_drop(&o->lock);
 	if (!gone)
 		return false;
-	int64_t now = clock_mono_ms();
 	f->tried |= versions_bit(f->dialect);
 	bool found = versions_choose(&o->o.versions, plan_needs(&f->query), clock_wall_ms() / 1000,
 			 f->tried, &next) == STATUS_OK &&
@@ -504,7 +506,6 @@ fall_back(struct fetch *f)
 	    found ? next->version : "-");
 	if (!found)
 		return false;
-	memory_version_gone(o->o.memory, versions_bit(f->dialect), now);
 	fetch_clear(f);
 	f->dialect = next;
 	lock_take(&o->lock);

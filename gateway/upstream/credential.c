@@ -195,7 +195,8 @@ login_call(struct transport *t, const atomic_bool *cancelled, const struct buf *
 		return STATUS_UPSTREAM_AUTH;
 	if (st == STATUS_UPSTREAM_LIMIT)
 		*ret_wait_ms = head.wait_ms;
-	return st;
+	/* logins have no version that could be gone */
+	return st == STATUS_UPSTREAM_RETIRED ? STATUS_UPSTREAM_REFUSED : st;
 }
 
 static enum status

@@ -10,6 +10,24 @@ LONGER_THAN_PATIENCE = {"Prefer": "wait=600"}
 KEPT = {"fresh_for": "1h", "stale_for": "0s", "keep_for": "100h"}
 
 
+class Versions(FreshnessTest):
+    def version_of(self, client, policy):
+        return self.good(client, policy=policy).json()["result"]["upstreamVersion"]
+
+    def test_a_query_that_no_version_answers_takes_none_from_the_others(self):
+        client = self.begin(upstream={"versions": "5.0,4.0"})
+        self.control.fault("404", api="hostids", times=-1, match="1001")
+        self.problem(client.get("/v1/postures", policy=1001), "upstream-retired")
+        self.assertEqual(self.version_of(client, 1002), "5.0")
+
+    def test_a_login_that_is_not_found_is_no_version(self):
+        client = self.begin(upstream={"versions": "5.0,4.0"})
+        self.control.fault("404", api="auth", times=1)
+        self.problem(client.get("/v1/postures", policy=1001), "upstream-refused")
+        self.it.advance(10)
+        self.assertEqual(self.version_of(client, 1001), "5.0")
+
+
 class Stopping(FreshnessTest):
     def test_who_has_something_to_fall_back_on_does_not_hold_up_the_end(self):
         client = self.begin(request={"wait_max": "10m"}, cache=KEPT)
