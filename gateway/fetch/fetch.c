@@ -111,6 +111,16 @@ remember_locked(struct call *c, enum status st, int64_t wait_ms)
 									       : wait_ms;
 }
 
+/* A failure that fails the call at once, or makes it wait until the upstream is asked again: that of
+ * a probe, and one with a wait longer than those between tries, which is for everyone to keep. */
+static bool
+is_for_all_locked(const struct call *c, enum status st, int64_t wait_ms)
+{
+	bool alone;
+	lock_assert_held(&c->fetch->owner->lock);
+	return (c->fetch->probe || wait_ms > RETRY_DELAY_MOST_MS) && is_ailment(c, st, &alone);
+}
+
 /* The upstream ails: what has brought nothing yet fails at once, for everybody the same; what has
  * brought something waits until the upstream is asked again. */
 static bool
@@ -125,10 +135,9 @@ static bool
 may_retry_locked(struct call *c, enum status st, int64_t wait_ms, int64_t *ret_not_before_ms)
 {
 	int64_t now = clock_mono_ms(), pause_ms;
-	bool alone;
 	if (c->fetch->failed != STATUS_OK || now >= c->fetch->deadline_ms)
 		return false;
-	if (c->kept_back || (c->fetch->probe && is_ailment(c, st, &alone)))
+	if (c->kept_back || is_for_all_locked(c, st, wait_ms))
 		return may_wait_out_locked(c, remember_locked(c, st, wait_ms), ret_not_before_ms);
 	if (st == STATUS_UPSTREAM_GAP && !c->gap_verifying) {
 		/* not a failure yet: the same answer again is a good one */

@@ -28,6 +28,23 @@ class Versions(FreshnessTest):
         self.assertEqual(self.version_of(client, 1001), "5.0")
 
 
+class Announced(FreshnessTest):
+    def test_what_is_kept_is_served_while_a_503_announces_a_wait(self):
+        client = self.begin(upstream={"retries": 3}, request={"wait_max": "10m"}, cache=KEPT)
+        first = self.good(client, policy=1001).json()["result"]["id"]
+        self.it.advance(2 * HOUR)
+        self.control.fault("503", api="hostids", times=-1, retryAfter="600")
+        before = self.calls("hostids")
+        for _ in range(3):
+            kept = self.good(client, LONGER_THAN_PATIENCE, policy=1001)
+            self.assertEqual(kept.json()["result"]["id"], first)
+        for policy in (1002, 1003):
+            cold = client.get("/v1/postures", policy=policy)
+            self.problem(cold, "upstream-unavailable")
+            self.assertGreater(int(cold.headers["Retry-After"]), 60)
+        self.assertEqual(self.calls("hostids"), before + 1, "one of them has been told to wait")
+
+
 class Stopping(FreshnessTest):
     def test_who_has_something_to_fall_back_on_does_not_hold_up_the_end(self):
         client = self.begin(request={"wait_max": "10m"}, cache=KEPT)
