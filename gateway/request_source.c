@@ -126,7 +126,7 @@ wait_is_announced(const struct request *r)
 		if (v.closed_for_ms > 0)
 			return true;
 	}
-	return false;
+	return credential_limited_ms(r->gateway->credential) > 0;
 }
 
 #define REFRESH_PAUSE_MS 30000 /* after a refresh that failed: what is stale serves meanwhile */

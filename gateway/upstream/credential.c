@@ -435,6 +435,18 @@ credential_wait_ms(struct credential *c)
 	return wait_ms > 0 ? wait_ms : 0;
 }
 
+int64_t
+credential_limited_ms(struct credential *c)
+{
+	lock_take(&c->lock);
+	int64_t now = clock_mono_ms();
+	bool limited = c->last_failure == STATUS_UPSTREAM_LIMIT && !token_lives_locked(c, now) &&
+		       now < c->no_login_before_ms;
+	int64_t wait_ms = limited ? c->no_login_before_ms - now : 0;
+	lock_drop(&c->lock);
+	return wait_ms;
+}
+
 void
 credential_worked(struct credential *c, uint64_t generation)
 {

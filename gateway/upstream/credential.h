@@ -65,6 +65,10 @@ void credential_refused(struct credential *c, uint64_t generation);
 /* How long credential_token() will not log in, after a login that failed; 0: it may. */
 int64_t credential_wait_ms(struct credential *c);
 
+/* How long there can be no token because the upstream wants no login before; 0: there is one, or may
+ * be. */
+int64_t credential_limited_ms(struct credential *c);
+
 /* The upstream took the token of this generation: what was refused before it is forgiven. */
 void credential_worked(struct credential *c, uint64_t generation);
 

@@ -44,6 +44,16 @@ class Announced(FreshnessTest):
             self.assertGreater(int(cold.headers["Retry-After"]), 60)
         self.assertEqual(self.calls("hostids"), before + 1, "one of them has been told to wait")
 
+    def test_what_is_kept_is_served_while_logins_have_to_wait(self):
+        client = self.begin(request={"wait_max": "10m"}, cache=KEPT)
+        first = self.good(client, policy=1001).json()["result"]["id"]
+        self.it.advance(5 * HOUR)  # the token is dead
+        self.control.fault("429", api="auth", times=1, toWait="3000")
+        for _ in range(3):
+            kept = self.good(client, LONGER_THAN_PATIENCE, policy=1001)
+            self.assertEqual(kept.json()["result"]["id"], first)
+        self.assertEqual(self.calls("auth"), 2)
+
 
 class Stopping(FreshnessTest):
     def test_who_has_something_to_fall_back_on_does_not_hold_up_the_end(self):
