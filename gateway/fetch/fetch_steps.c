@@ -336,7 +336,22 @@ fetch_step_pull(struct fetch *f)
 	return cache_stage_open(f->owner->o.cache, &events, clock_wall_ms(), &f->stage);
 }
 
-/* A complete result that may still stand in is worth more than a newer one with holes. */
+/* Whether what the result lacks is lacking in the new one, too, and more besides. */
+static bool
+has_fewer_holes(const struct cache_manifest *m, const struct cache_manifest *new)
+{
+	if (m->complete)
+		return true;
+	if (m->host_error_count >= new->host_error_count)
+		return false;
+	for (size_t i = 0; i < m->host_error_count; i++)
+		if (ids_find(new->host_errors, new->host_error_count, m->host_errors[i]) ==
+		    new->host_error_count)
+			return false;
+	return true;
+}
+
+/* A result that may still stand in is worth more than a newer one with more holes. */
 static bool
 better_is_there(struct fetch *f)
 {
@@ -348,7 +363,7 @@ better_is_there(struct fetch *f)
 	    STATUS_OK)
 		return false;
 	const struct cache_manifest *m = cache_manifest(current);
-	bool better = m->complete && now < m->keep_until_ms;
+	bool better = now < m->keep_until_ms && has_fewer_holes(m, &f->seal.manifest);
 	cache_release(current);
 	return better;
 }

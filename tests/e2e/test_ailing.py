@@ -55,6 +55,25 @@ class Announced(FreshnessTest):
         self.assertEqual(self.calls("auth"), 2)
 
 
+class Holes(FreshnessTest):
+    def test_a_result_with_holes_is_not_replaced_by_one_with_more(self):
+        client = self.begin({"failing_policies": "1002"}, cache=KEPT)
+        result = self.good(client, policy="1001,1002").json()
+        self.assertEqual(result["result"]["hostErrors"], [1002])
+        self.control.set(failing_policies="1001,1002")
+        forced = client.get("/v1/postures", {"Cache-Control": "no-cache"}, policy="1001,1002")
+        self.problem(forced, "upstream-incomplete")
+        kept = self.good(client, policy="1001,1002").json()
+        self.assertEqual(kept["result"]["id"], result["result"]["id"])
+
+    def test_a_result_with_other_holes_is_taken(self):
+        client = self.begin({"failing_policies": "1002"}, cache=KEPT)
+        self.good(client, policy="1001,1002")
+        self.control.set(failing_policies="1001")
+        newer = self.good(client, {"Cache-Control": "no-cache"}, policy="1001,1002").json()
+        self.assertEqual(newer["result"]["hostErrors"], [1001])
+
+
 class Stopping(FreshnessTest):
     def test_who_has_something_to_fall_back_on_does_not_hold_up_the_end(self):
         client = self.begin(request={"wait_max": "10m"}, cache=KEPT)
