@@ -104,9 +104,6 @@ remember_locked(struct call *c, enum status st, int64_t wait_ms)
 		return wait_ms;
 	memcpy(&query, flight_digest(f->flight), sizeof query);
 	memory_failed(m, st, alone, query, wait_ms, now);
-	if (f->probe)
-		memory_probe_over(m);
-	f->probe = false;
 	return memory_closed(m, now, &told, &closed_ms) && closed_ms > wait_ms ? closed_ms
 									       : wait_ms;
 }
@@ -118,7 +115,7 @@ is_for_all_locked(const struct call *c, enum status st, int64_t wait_ms)
 {
 	bool alone;
 	lock_assert_held(&c->fetch->owner->lock);
-	return (c->fetch->probe || wait_ms > RETRY_DELAY_MOST_MS) && is_ailment(c, st, &alone);
+	return (c->probe != 0 || wait_ms > RETRY_DELAY_MOST_MS) && is_ailment(c, st, &alone);
 }
 
 /* The upstream ails: what has brought nothing yet fails at once, for everybody the same; what has
@@ -127,7 +124,16 @@ static bool
 may_wait_out_locked(struct call *c, int64_t wait_ms, int64_t *ret_not_before_ms)
 {
 	*ret_not_before_ms = clock_mono_ms() + wait_ms;
-	return c->fetch->progress.calls_done > 0;
+	return c->fetch->progress.calls_done > 0 || (c->kept_back && c->fetch->probing > 0);
+}
+
+/* The probe may have ended since. */
+static bool
+is_open_again(const struct call *c)
+{
+	enum status st;
+	int64_t wait_ms;
+	return !memory_closed(c->fetch->owner->o.memory, clock_mono_ms(), &st, &wait_ms);
 }
 
 /* Whether this call may be tried once more after `st`, and from when: not within wait_ms. */
@@ -137,6 +143,10 @@ may_retry_locked(struct call *c, enum status st, int64_t wait_ms, int64_t *ret_n
 	int64_t now = clock_mono_ms(), pause_ms;
 	if (c->fetch->failed != STATUS_OK || now >= c->fetch->deadline_ms)
 		return false;
+	if (c->kept_back && is_open_again(c)) {
+		*ret_not_before_ms = 0;
+		return true;
+	}
 	if (c->kept_back || is_for_all_locked(c, st, wait_ms))
 		return may_wait_out_locked(c, remember_locked(c, st, wait_ms), ret_not_before_ms);
 	if (st == STATUS_UPSTREAM_GAP && !c->gap_verifying) {
@@ -224,6 +234,17 @@ struct call_end {
 	const struct transport_head *head; /* NULL: the call was not made */
 };
 
+static void
+end_probe_locked(struct call *c)
+{
+	lock_assert_held(&c->fetch->owner->lock);
+	if (c->probe == 0)
+		return;
+	memory_probe_over(c->fetch->owner->o.memory, c->probe);
+	c->probe = 0;
+	c->fetch->probing--;
+}
+
 /* What follows from it, remembered for everybody. */
 static bool
 judge(struct call *c, struct call_end *end, int64_t *ret_not_before_ms)
@@ -233,6 +254,7 @@ judge(struct call *c, struct call_end *end, int64_t *ret_not_before_ms)
 	    end->st != STATUS_OK && may_retry_locked(c, end->st, end->wait_ms, ret_not_before_ms);
 	if (!again && end->given_out) /* else it was not the upstream that took too long */
 		end->wait_ms = remember_locked(c, end->st, end->wait_ms);
+	end_probe_locked(c);
 	log_call_locked(c, end->st, again);
 	lock_drop(&c->fetch->owner->lock);
 	return again;
@@ -273,13 +295,10 @@ enter(struct call *c, int64_t *ret_wait_ms)
 	struct fetch *f = c->fetch;
 	enum status st = STATUS_OK;
 	lock_take(&f->owner->lock);
-	c->kept_back = false;
-	if (!f->probe) {
-		enum memory_enter how =
-		    memory_enter(f->owner->o.memory, clock_mono_ms(), &st, ret_wait_ms);
-		f->probe = how == MEMORY_PROBE;
-		c->kept_back = how == MEMORY_CLOSED;
-	}
+	enum memory_enter how =
+	    memory_enter(f->owner->o.memory, clock_mono_ms(), &c->probe, &st, ret_wait_ms);
+	f->probing += how == MEMORY_PROBE;
+	c->kept_back = how == MEMORY_CLOSED;
 	lock_drop(&f->owner->lock);
 	return st;
 }
@@ -446,10 +465,7 @@ fetch_wake(struct fetch *f)
 	struct flight_view v;
 	lock_take(&o->lock);
 	f->over = true;
-	bool probe = f->probe;
 	lock_drop(&o->lock);
-	if (probe)
-		memory_probe_over(o->o.memory);
 	flight_look(f->flight, &v);
 	log_event(f->failed == STATUS_OK ? LOG_INFO : LOG_WARNING, "fetch",
 	    "fetch=%llx status=%s calls=%llu records=%llu hosts=%zu ms=%lld",

@@ -52,6 +52,7 @@ struct call {
 	int http;         /* status of the last try; 0: no answer */
 	bool token_refused;
 	bool kept_back; /* the last try was not made: the upstream ails */
+	uint64_t probe; /* of memory_enter(), while this try is the one that may ask; else 0 */
 	bool queued;
 	int64_t ready_ms; /* since when nothing but the budget holds it back */
 	/* a batch was missing in the answer: what the answer before it had */
@@ -101,7 +102,7 @@ struct fetch {
 	enum status failed; /* the first failure */
 	int64_t retry_after_ms;
 	bool over;          /* its end is being told: nothing changes it any more */
-	bool probe;         /* the one that may ask an upstream that ails */
+	unsigned probing;   /* calls that may ask an upstream that ails: one, but for late ones */
 	bool version_gone;  /* the upstream no longer has the dialect's version */
 	size_t outstanding; /* calls queued or under way */
 	bool waiting;       /* for them: whoever ends the last one goes on with the steps */

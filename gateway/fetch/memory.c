@@ -41,7 +41,7 @@ struct memory {
 	/* the upstream */
 	enum status status; /* STATUS_OK: it does not ail */
 	int64_t pause_ms, closed_until_ms;
-	bool probing;
+	uint64_t probe, probes; /* the one under way, 0: none; how many there were */
 	int64_t probing_until_ms;
 	unsigned failures;
 	uint64_t last_query;
@@ -81,7 +81,7 @@ closed_locked(const struct memory *m, int64_t now_ms, enum status *ret_status, i
 	if (m->status == STATUS_OK)
 		return false;
 	int64_t until = m->closed_until_ms;
-	if (until <= now_ms && m->probing && m->probing_until_ms > now_ms)
+	if (until <= now_ms && m->probe != 0 && m->probing_until_ms > now_ms)
 		until = now_ms + SECOND_MS; /* the probe will tell */
 	if (until <= now_ms)
 		return false;
@@ -109,7 +109,8 @@ memory_ails(struct memory *m)
 }
 
 enum memory_enter
-memory_enter(struct memory *m, int64_t now_ms, enum status *ret_status, int64_t *ret_wait_ms)
+memory_enter(struct memory *m, int64_t now_ms, uint64_t *ret_probe, enum status *ret_status,
+    int64_t *ret_wait_ms)
 {
 	enum memory_enter how = MEMORY_WELL;
 	lock_take(&m->lock);
@@ -117,7 +118,7 @@ memory_enter(struct memory *m, int64_t now_ms, enum status *ret_status, int64_t 
 		how = MEMORY_CLOSED;
 	} else if (m->status != STATUS_OK) {
 		how = MEMORY_PROBE;
-		m->probing = true;
+		*ret_probe = m->probe = ++m->probes;
 		m->probing_until_ms = now_ms + PROBE_MOST_MS;
 	}
 	lock_drop(&m->lock);
@@ -125,10 +126,11 @@ memory_enter(struct memory *m, int64_t now_ms, enum status *ret_status, int64_t 
 }
 
 void
-memory_probe_over(struct memory *m)
+memory_probe_over(struct memory *m, uint64_t probe)
 {
 	lock_take(&m->lock);
-	m->probing = false;
+	if (m->probe == probe)
+		m->probe = 0;
 	lock_drop(&m->lock);
 }
 

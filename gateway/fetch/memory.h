@@ -3,7 +3,7 @@
  *
  * The upstream **ails** from a failure that speaks for all of it (no answer at all, 503), or from
  * three failed fetches of different queries without one good answer between them. While it ails
- * nobody asks it, but for one fetch at a time after each pause: a probe. Pauses begin at a second
+ * nobody asks it, but for one call at a time after each pause: a probe. Pauses begin at a second
  * and double to 30 s; whatever the upstream announces holds as well. One good answer ends it.
  *
  * Times are monotonic milliseconds, given by the caller.
@@ -33,11 +33,12 @@ enum memory_enter { MEMORY_WELL, MEMORY_PROBE, MEMORY_CLOSED };
  * *ret_wait_ms how long until another try makes sense. */
 bool memory_closed(struct memory *m, int64_t now_ms, enum status *ret_status, int64_t *ret_wait_ms);
 bool memory_ails(struct memory *m);
-/* A fetch wants to begin. MEMORY_PROBE: it is the probe, and must tell memory_probe_over() at its
- * end. MEMORY_CLOSED: as memory_closed(). */
-enum memory_enter memory_enter(
-    struct memory *m, int64_t now_ms, enum status *ret_status, int64_t *ret_wait_ms);
-void memory_probe_over(struct memory *m);
+/* A call wants to go. MEMORY_PROBE: it is the probe; *ret_probe (never 0) is for memory_probe_over()
+ * at its end. MEMORY_CLOSED: as memory_closed(). */
+enum memory_enter memory_enter(struct memory *m, int64_t now_ms, uint64_t *ret_probe,
+    enum status *ret_status, int64_t *ret_wait_ms);
+/* Nothing happens if another one has taken its place since. */
+void memory_probe_over(struct memory *m, uint64_t probe);
 /* It answered a call, and not with a failure of its own. */
 void memory_answered(struct memory *m);
 /* A fetch has failed for good. `query` tells one query from another; `alone`: this one failure

@@ -74,6 +74,36 @@ class Holes(FreshnessTest):
         self.assertEqual(newer["result"]["hostErrors"], [1001])
 
 
+class Probes(FreshnessTest):
+    def tries(self):
+        return self.it.gateway.text().count(" call fetch=")
+
+    def test_a_fetch_that_waits_an_ailment_out_probes_with_one_call(self):
+        client = self.begin({"hosts": 12}, {"hosts_per_call": 1, "concurrency": 4, "retries": 3})
+        self.control.fault("reset_start", api="postureInfo", skip=2, times=-1)
+        hold = self.control.hold(api="postureInfo", skip=2)
+        place = client.get("/v1/postures", {"Prefer": "wait=0"}, policy=1001).headers["Location"]
+        self.control.wait(api="postureInfo", held=4)
+        self.control.fault("503", api="hostids", times=1, retryAfter="100")
+        self.problem(client.get("/v1/postures", policy=1002), "upstream-unavailable")
+        before = self.tries()
+        self.control.release(id=hold)
+        harness.wait_until(lambda: self.tries() >= before + 14, "four fail, ten are kept back")
+        self.assertEqual(self.calls(), 6)
+        hold = self.control.hold(api="postureInfo")
+        before = self.tries()
+        self.it.advance(101)
+        self.control.wait(api="postureInfo", held=1)
+        harness.wait_until(lambda: self.tries() >= before + 9, "all others are kept back")
+        self.assertEqual(self.calls(), 7)
+        self.control.reset()
+
+        def complete():
+            self.it.advance(2)
+            return client.get(place).json()["state"] == "complete"
+        harness.wait_until(complete, "the fetch is complete")
+
+
 class Stopping(FreshnessTest):
     def test_who_has_something_to_fall_back_on_does_not_hold_up_the_end(self):
         client = self.begin(request={"wait_max": "10m"}, cache=KEPT)

@@ -9,6 +9,7 @@
 static struct memory *m;
 static enum status told;
 static int64_t wait_ms;
+static uint64_t probe;
 
 static void
 begin(void)
@@ -36,7 +37,7 @@ START_TEST(one_failure_of_the_whole_upstream_closes_it_to_all)
 	ck_assert(memory_closed(m, 100, &told, &wait_ms));
 	ck_status(told, STATUS_UPSTREAM_DOWN);
 	ck_assert_int_eq(wait_ms, 1 * S);
-	ck_assert_int_eq(memory_enter(m, 100 + S - 1, &told, &wait_ms), MEMORY_CLOSED);
+	ck_assert_int_eq(memory_enter(m, 100 + S - 1, &probe, &told, &wait_ms), MEMORY_CLOSED);
 	ck_assert_int_eq(wait_ms, 1);
 }
 END_TEST
@@ -44,19 +45,30 @@ END_TEST
 START_TEST(after_the_pause_one_probe_is_let_through)
 {
 	fail_alone(0);
-	ck_assert_int_eq(memory_enter(m, S, &told, &wait_ms), MEMORY_PROBE);
-	ck_assert_int_eq(memory_enter(m, S, &told, &wait_ms), MEMORY_CLOSED);
+	ck_assert_int_eq(memory_enter(m, S, &probe, &told, &wait_ms), MEMORY_PROBE);
+	ck_assert_int_eq(memory_enter(m, S, &probe, &told, &wait_ms), MEMORY_CLOSED);
 	ck_assert_int_gt(wait_ms, 0);
-	memory_probe_over(m);
-	ck_assert_int_eq(memory_enter(m, S, &told, &wait_ms), MEMORY_PROBE);
+	memory_probe_over(m, probe);
+	ck_assert_int_eq(memory_enter(m, S, &probe, &told, &wait_ms), MEMORY_PROBE);
 }
 END_TEST
 
 START_TEST(a_probe_that_hangs_does_not_keep_all_others_out)
 {
 	fail_alone(0);
-	ck_assert_int_eq(memory_enter(m, S, &told, &wait_ms), MEMORY_PROBE);
-	ck_assert_int_eq(memory_enter(m, 70 * S, &told, &wait_ms), MEMORY_PROBE);
+	ck_assert_int_eq(memory_enter(m, S, &probe, &told, &wait_ms), MEMORY_PROBE);
+	ck_assert_int_eq(memory_enter(m, 70 * S, &probe, &told, &wait_ms), MEMORY_PROBE);
+}
+END_TEST
+
+START_TEST(the_end_of_an_old_probe_is_not_that_of_the_new_one)
+{
+	fail_alone(0);
+	ck_assert_int_eq(memory_enter(m, S, &probe, &told, &wait_ms), MEMORY_PROBE);
+	uint64_t old = probe;
+	ck_assert_int_eq(memory_enter(m, 70 * S, &probe, &told, &wait_ms), MEMORY_PROBE);
+	memory_probe_over(m, old);
+	ck_assert_int_eq(memory_enter(m, 71 * S, &probe, &told, &wait_ms), MEMORY_CLOSED);
 }
 END_TEST
 
@@ -96,7 +108,7 @@ START_TEST(one_good_answer_ends_it)
 	fail_alone(0);
 	fail_alone(S);
 	memory_answered(m);
-	ck_assert_int_eq(memory_enter(m, S, &told, &wait_ms), MEMORY_WELL);
+	ck_assert_int_eq(memory_enter(m, S, &probe, &told, &wait_ms), MEMORY_WELL);
 	fail_alone(S);
 	ck_assert(memory_closed(m, S, &told, &wait_ms));
 	ck_assert_int_eq(wait_ms, 1 * S); /* and pauses begin anew */
@@ -141,7 +153,7 @@ START_TEST(without_memory_the_upstream_never_ails)
 {
 	struct memory *none = memory_new(false);
 	memory_failed(none, STATUS_UPSTREAM_DOWN, true, 1, 60 * S, 0);
-	ck_assert_int_eq(memory_enter(none, 0, &told, &wait_ms), MEMORY_WELL);
+	ck_assert_int_eq(memory_enter(none, 0, &probe, &told, &wait_ms), MEMORY_WELL);
 	memory_free(none);
 }
 END_TEST
@@ -214,6 +226,7 @@ main(void)
 	tcase_add_test(t, one_failure_of_the_whole_upstream_closes_it_to_all);
 	tcase_add_test(t, after_the_pause_one_probe_is_let_through);
 	tcase_add_test(t, a_probe_that_hangs_does_not_keep_all_others_out);
+	tcase_add_test(t, the_end_of_an_old_probe_is_not_that_of_the_new_one);
 	tcase_add_test(t, pauses_double_to_half_a_minute);
 	tcase_add_test(t, failures_within_a_pause_are_one_failure);
 	tcase_add_test(t, an_announced_wait_outlasts_a_shorter_pause);
