@@ -45,6 +45,7 @@ struct credential {
 	bool renewing;
 	bool rejected;
 	struct file_stamp rejected_stamp; /* of the file whose password was rejected */
+	bool worked;                      /* the token has been taken */
 	unsigned refused_early;           /* tokens in a row refused right after login */
 	int64_t no_login_before_ms;
 	enum status last_failure; /* told while no_login_before_ms holds */
@@ -307,6 +308,7 @@ take_login_locked(struct credential *c, enum status st, char *token, const struc
 		credential_token_free(c->token);
 		c->token = token;
 		c->generation++;
+		c->worked = false;
 		c->issued_at_ms = now;
 		c->renew_at_ms = now + life * 4 / 5;
 		c->expires_at_ms = now + life;
@@ -413,7 +415,8 @@ credential_refused(struct credential *c, uint64_t generation)
 		int64_t now = clock_mono_ms();
 		credential_token_free(c->token);
 		c->token = NULL;
-		bool early = now - c->issued_at_ms < REFUSED_EARLY_MS;
+		/* where one has worked, it may be the call that is refused, whatever the token */
+		bool early = !c->worked && now - c->issued_at_ms < REFUSED_EARLY_MS;
 		c->refused_early = early ? c->refused_early + 1 : 0;
 		if (c->refused_early >= 2) {
 			c->no_login_before_ms = now + REFUSED_PAUSE_MS;
@@ -451,8 +454,10 @@ void
 credential_worked(struct credential *c, uint64_t generation)
 {
 	lock_take(&c->lock);
-	if (generation == c->generation)
+	if (generation == c->generation) {
 		c->refused_early = 0;
+		c->worked = true;
+	}
 	lock_drop(&c->lock);
 }
 

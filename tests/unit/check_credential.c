@@ -164,6 +164,22 @@ START_TEST(tokens_refused_right_after_login_stop_the_logins)
 }
 END_TEST
 
+START_TEST(a_query_that_is_refused_with_every_token_does_not_stop_the_logins)
+{
+	struct credential *c = make("/nonexistent");
+	uint64_t g;
+	credential_token_free(take(c, &g));
+	credential_worked(c, g);
+	credential_refused(c, g); /* by the query, not by the token */
+	credential_token_free(take(c, &g));
+	credential_refused(c, g);
+	credential_token_free(take(c, &g));
+	ck_assert_int_eq(fake.logins, 3);
+	ck_assert_int_eq(credential_state(c), CREDENTIAL_OK);
+	credential_free(c);
+}
+END_TEST
+
 START_TEST(a_token_that_worked_forgives_an_early_refusal)
 {
 	struct credential *c = make("/nonexistent");
@@ -410,6 +426,7 @@ main(void)
 	tcase_add_test(t, a_stampede_makes_one_login);
 	tcase_add_test(t, a_refused_token_is_renewed_once_however_many_say_so);
 	tcase_add_test(t, tokens_refused_right_after_login_stop_the_logins);
+	tcase_add_test(t, a_query_that_is_refused_with_every_token_does_not_stop_the_logins);
 	tcase_add_test(t, a_token_that_worked_forgives_an_early_refusal);
 	tcase_add_test(t, whoever_counts_is_told_of_each_login);
 	tcase_add_test(t, rejected_credentials_stop_until_the_password_file_changes);
