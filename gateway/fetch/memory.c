@@ -158,8 +158,9 @@ memory_failed(
 	bool ails =
 	    m->remembers && (alone || m->status != STATUS_OK || m->failures >= FAILURES_TO_AIL);
 	bool begins = ails && m->status == STATUS_OK;
-	/* calls that were under way when the pause began tell nothing new */
-	if (ails && (begins || now_ms >= m->closed_until_ms)) {
+	/* calls that were under way when the pause began tell nothing new, nor does the query that
+	 * failed last and is perhaps the only one that still does */
+	if (begins || (ails && (alone || another) && now_ms >= m->closed_until_ms)) {
 		m->pause_ms = m->pause_ms == 0 ? PAUSE_LEAST_MS : m->pause_ms * 2;
 		if (m->pause_ms > PAUSE_MOST_MS)
 			m->pause_ms = PAUSE_MOST_MS;

@@ -139,6 +139,19 @@ START_TEST(three_queries_in_a_row_are_the_upstreams)
 }
 END_TEST
 
+START_TEST(one_query_that_fails_as_a_probe_again_tells_nothing_new)
+{
+	fail_query(7);
+	fail_query(8);
+	fail_query(9);
+	memory_failed(m, STATUS_UPSTREAM_DOWN, false, 9, 0, S);
+	ck_assert(!memory_closed(m, S, &told, &wait_ms));
+	memory_failed(m, STATUS_UPSTREAM_DOWN, false, 8, 0, S);
+	ck_assert(memory_closed(m, S, &told, &wait_ms));
+	ck_assert_int_eq(wait_ms, 2 * S);
+}
+END_TEST
+
 START_TEST(a_good_answer_between_them_counts)
 {
 	fail_query(7);
@@ -233,6 +246,7 @@ main(void)
 	tcase_add_test(t, one_good_answer_ends_it);
 	tcase_add_test(t, one_query_that_fails_again_and_again_is_its_own_matter);
 	tcase_add_test(t, three_queries_in_a_row_are_the_upstreams);
+	tcase_add_test(t, one_query_that_fails_as_a_probe_again_tells_nothing_new);
 	tcase_add_test(t, a_good_answer_between_them_counts);
 	tcase_add_test(t, without_memory_the_upstream_never_ails);
 	tcase_add_test(t, a_version_is_gone_for_ten_minutes);
