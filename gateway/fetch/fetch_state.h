@@ -111,6 +111,7 @@ struct fetch {
 	/* written by one thread at a time */
 	struct resolved *resolved;
 	size_t resolved_count, resolved_cap;
+	struct id_list asked;  /* policies whose hosts were asked for */
 	uint64_t subscription; /* by posture: of the policy list */
 	struct call *calls;
 	size_t call_count;

@@ -51,7 +51,7 @@ policies_to_ask(struct fetch *f, struct id_list *ret)
 	for (size_t i = 0; i < all->count; i++)
 		if (f->force || memory_hosts_until(f->owner->o.memory, all->ids[i], now) == 0)
 			ids[count++] = all->ids[i];
-	*ret = (struct id_list){ids, count};
+	f->asked = *ret = (struct id_list){ids, count};
 	return STATUS_OK;
 }
 
@@ -143,7 +143,13 @@ keep_wanted(const struct id_list *wanted, struct resolved *r)
 void
 fetch_host_error(struct fetch *f, uint64_t policy)
 {
-	int64_t again_ms = memory_hosts_failed(f->owner->o.memory, policy, clock_mono_ms());
+	int64_t now = clock_mono_ms();
+	bool asked = ids_find(f->asked.ids, f->asked.count, policy) != f->asked.count;
+	/* one that was kept back has not failed again, though its time may have come meanwhile */
+	int64_t again_ms = asked ? memory_hosts_failed(f->owner->o.memory, policy, now)
+				 : memory_hosts_until(f->owner->o.memory, policy, now);
+	if (again_ms == 0)
+		again_ms = now;
 	if (f->host_error_count == 0 || again_ms < f->hosts_again_ms)
 		f->hosts_again_ms = again_ms;
 	f->host_errors[f->host_error_count++] = policy;

@@ -74,6 +74,21 @@ class Holes(FreshnessTest):
         self.assertEqual(newer["result"]["hostErrors"], [1001])
 
 
+class KeptBack(FreshnessTest):
+    def test_a_policy_that_was_not_asked_for_has_not_failed_again(self):
+        client = self.begin({"failing_policies": "1002"})
+        self.good(client, policy=1002)
+        hold = self.control.hold(api="hostids")
+        place = client.get("/v1/postures", {"Prefer": "wait=0"}, policy="1002,1003").headers["Location"]
+        self.control.wait(api="hostids", held=1)
+        self.it.advance(61)
+        self.control.release(id=hold)
+        harness.wait_until(lambda: client.get(place).json()["state"] == "complete", "it is complete")
+        self.assertEqual(self.resolutions("1002"), 1)
+        self.good(client, policy="1001,1002")
+        self.assertEqual(self.resolutions("1002"), 2)
+
+
 class Probes(FreshnessTest):
     def tries(self):
         return self.it.gateway.text().count(" call fetch=")
