@@ -148,9 +148,12 @@ struct parts {
 };
 
 static struct seal_freshness
-freshness_for(void *ctx, const uint64_t *policies, size_t count)
+freshness_for(void *ctx, enum seal_fresh fresh, const uint64_t *policies, size_t count)
 {
-	struct settings_freshness f = settings_freshness_for(ctx, policies, count);
+	struct settings_freshness f =
+	    fresh == SEAL_FRESH_SHORTEST
+		? settings_freshness_shortest(ctx)
+		: settings_freshness_for(ctx, policies, fresh == SEAL_FRESH_OVERALL ? 0 : count);
 	return (struct seal_freshness){f.fresh_for_ms, f.stale_for_ms, f.keep_for_ms};
 }
 

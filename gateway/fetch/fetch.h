@@ -63,7 +63,7 @@ struct fetcher_options {
 	int64_t deadline_ms;    /* of a whole fetch, from its start */
 	enum fetch_gaps gaps;
 	/* How long a result about these policies is fresh, stale, kept. */
-	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
+	seal_freshness_f *freshness;
 	void *freshness_ctx;
 	struct fetch_events events;
 };

@@ -374,6 +374,14 @@ better_is_there(struct fetch *f)
 	return better;
 }
 
+static enum seal_fresh
+whose_times(const struct query *q)
+{
+	if (q->kind == KIND_POLICIES)
+		return SEAL_FRESH_OVERALL;
+	return q->postures.count > 0 ? SEAL_FRESH_SHORTEST : SEAL_FRESH_ASKED;
+}
+
 enum status
 fetch_step_seal(struct fetch *f)
 {
@@ -390,7 +398,7 @@ fetch_step_seal(struct fetch *f)
 	    .fetched_at_ms = f->fetched_at_ms,
 	    .freshness = o->freshness,
 	    .freshness_ctx = o->freshness_ctx,
-	    .overall = f->query.kind == KIND_POLICIES,
+	    .fresh = whose_times(&f->query),
 	    .calls = (uint32_t)f->progress.calls_made,
 	    .unfiltered = plan_is_unfiltered(&f->query),
 	    .gap_is_incomplete = o->gaps == FETCH_GAPS_STRICT,

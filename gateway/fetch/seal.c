@@ -80,9 +80,8 @@ seal_make(struct seal *s)
 
 	bool gap_counts = s->gap_is_incomplete && s->missing_count > 0;
 	bool complete = s->host_error_count == 0 && !gap_counts;
-	/* of the policies seen too: a query by posture names none */
-	struct seal_freshness fresh = s->freshness(
-	    s->freshness_ctx, s->policies_seen.ids, s->overall ? 0 : s->policies_seen.count);
+	struct seal_freshness fresh =
+	    s->freshness(s->freshness_ctx, s->fresh, s->policies, s->policy_count);
 	int64_t fresh_for = fresh.fresh_for_ms;
 	if (gap_counts && fresh_for > INCOMPLETE_FRESH_MS)
 		fresh_for = INCOMPLETE_FRESH_MS;

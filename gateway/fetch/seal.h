@@ -16,6 +16,16 @@ struct seal_freshness {
 	int64_t fresh_for_ms, stale_for_ms, keep_for_ms;
 };
 
+/* Whose times count. */
+enum seal_fresh {
+	SEAL_FRESH_ASKED,    /* of the policies asked for, the shortest */
+	SEAL_FRESH_OVERALL,  /* the overall ones, whatever policies are in it */
+	SEAL_FRESH_SHORTEST, /* the shortest that there are: where the policies are known from the
+				records alone, other times would tell who may not see them of them */
+};
+typedef struct seal_freshness seal_freshness_f(
+    void *ctx, enum seal_fresh fresh, const uint64_t *policies, size_t count);
+
 struct seal {
 	/* in */
 	const char *text; /* canonical query */
@@ -24,10 +34,10 @@ struct seal {
 	const char *version;
 	int64_t fetched_at_ms; /* wall */
 	uint32_t calls;        /* made, repeats included */
-	struct seal_freshness (*freshness)(void *ctx, const uint64_t *policies, size_t count);
+	seal_freshness_f *freshness;
 	void *freshness_ctx;
-	bool overall;    /* fresh for as long as it is overall, whatever policies are in it */
-	bool unfiltered; /* batch gaps mean something only without filters */
+	enum seal_fresh fresh;
+	bool unfiltered;        /* batch gaps mean something only without filters */
 	bool gap_is_incomplete; /* a batch that is missing makes the result incomplete */
 	/* from fetched_at: when the first of the policies of host_errors is asked again */
 	int64_t hosts_again_ms;

@@ -930,6 +930,14 @@ shorter(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+static void
+shorten(struct settings_freshness *least, const struct settings_freshness *f)
+{
+	least->fresh_for_ms = shorter(least->fresh_for_ms, f->fresh_for_ms);
+	least->stale_for_ms = shorter(least->stale_for_ms, f->stale_for_ms);
+	least->keep_for_ms = shorter(least->keep_for_ms, f->keep_for_ms);
+}
+
 static const struct settings_freshness *
 freshness_of(const struct settings *s, uint64_t policy)
 {
@@ -947,12 +955,17 @@ settings_freshness_for(const struct settings *s, const uint64_t *policies, size_
 	if (count == 0)
 		return s->freshness;
 	struct settings_freshness least = *freshness_of(s, policies[0]);
-	for (size_t i = 1; i < count; i++) {
-		const struct settings_freshness *f = freshness_of(s, policies[i]);
-		least.fresh_for_ms = shorter(least.fresh_for_ms, f->fresh_for_ms);
-		least.stale_for_ms = shorter(least.stale_for_ms, f->stale_for_ms);
-		least.keep_for_ms = shorter(least.keep_for_ms, f->keep_for_ms);
-	}
+	for (size_t i = 1; i < count; i++)
+		shorten(&least, freshness_of(s, policies[i]));
+	return least;
+}
+
+struct settings_freshness
+settings_freshness_shortest(const struct settings *s)
+{
+	struct settings_freshness least = s->freshness;
+	for (size_t i = 0; i < s->policy_freshness_count; i++)
+		shorten(&least, &s->policy_freshness[i].freshness);
 	return least;
 }
 

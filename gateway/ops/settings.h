@@ -127,6 +127,8 @@ void settings_free(struct settings *s); /* NULL is fine */
  * or none has its own. */
 struct settings_freshness settings_freshness_for(
     const struct settings *s, const uint64_t *policies, size_t count);
+/* The shortest of each time that there is, overall or of a policy. */
+struct settings_freshness settings_freshness_shortest(const struct settings *s);
 
 /* The sample file with every plain setting, its default and its help, for docs and
  * --print-defaults. */

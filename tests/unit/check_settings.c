@@ -240,6 +240,10 @@ START_TEST(takes_the_shortest_freshness_of_the_policies_asked)
 	ck_assert_int_eq(f.fresh_for_ms, 300000);
 	ck_assert_int_eq(f.stale_for_ms, 60000);
 	ck_assert_int_eq(f.keep_for_ms, 4 * 3600000);
+	f = settings_freshness_shortest(settings);
+	ck_assert_int_eq(f.fresh_for_ms, 300000);
+	ck_assert_int_eq(f.stale_for_ms, 60000);
+	ck_assert_int_eq(f.keep_for_ms, 4 * 3600000);
 }
 END_TEST
 
