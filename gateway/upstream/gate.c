@@ -301,7 +301,7 @@ gate_done(struct gate *g, struct gate_call *c, enum gate_end end, const struct t
     int64_t now_ms)
 {
 	bool changed = false;
-	assert(g->under_way > 0);
+	assert(g->under_way > 0 && (head != NULL || end == GATE_UNMADE));
 	if (end == GATE_MADE && head->http != 0 && !c->counted) {
 		/* looked like a limit, and was none */
 		count(g, c, now_ms);
