@@ -289,12 +289,24 @@ known_to_fail(struct request *r, enum status st, int64_t wait_ms, struct buf *re
 	return no_answer(r, st, 0, detail);
 }
 
+/* Nothing comes from the upstream for a while, and why. */
+static bool
+is_held_up(const struct request *r, enum stale *ret_why)
+{
+	enum status st;
+	int64_t wait_ms;
+	bool announced = wait_is_announced(r);
+	*ret_why = announced ? STALE_LIMIT : STALE_ERROR;
+	return announced || memory_closed(r->gateway->memory, clock_mono_ms(), &st, &wait_ms);
+}
+
 #define LOOK_ROUND_MS 500
 
-/* Whoever has something to fall back on does not wait through what the upstream has announced. */
+/* Whoever has something to fall back on does not wait through that. */
 static bool
-wait_unless_announced(struct request *r, int64_t until_ms)
+wait_unless_held_up(struct request *r, int64_t until_ms)
 {
+	enum stale why;
 	bool over = false, go_on = true;
 	while (!over && go_on) {
 		int64_t next_ms = clock_mono_ms() + LOOK_ROUND_MS;
@@ -302,7 +314,7 @@ wait_unless_announced(struct request *r, int64_t until_ms)
 		int64_t now = clock_mono_ms();
 		/* neither its end nor the time: all waiting has ended, we are stopping */
 		bool stopped = now < next_ms;
-		go_on = now < until_ms && !stopped && !wait_is_announced(r);
+		go_on = now < until_ms && !stopped && !is_held_up(r, &why);
 	}
 	return over;
 }
@@ -318,7 +330,7 @@ wait_for_flight(struct request *r)
 		wait_ms = 0;
 	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();
 	bool over =
-	    may_stand_in(r) ? wait_unless_announced(r, until_ms) : flight_wait(r->flight, until_ms);
+	    may_stand_in(r) ? wait_unless_held_up(r, until_ms) : flight_wait(r->flight, until_ms);
 	r->may_wait_ms = wait_ms;
 	if (!enters)
 		return over;
@@ -405,9 +417,8 @@ step_follow(struct request *r)
 	if (turn.leader && !r->leads)
 		quota_give_back(r->gateway->quota, r->consumer->number, turn.minute);
 	if (!wait_for_flight(r)) {
-		if (!may_stand_in(r) || !wait_is_announced(r))
-			return accepted(r);
-		return serve_stale(r, STALE_LIMIT);
+		enum stale why;
+		return may_stand_in(r) && is_held_up(r, &why) ? serve_stale(r, why) : accepted(r);
 	}
 	struct cache_result *made = flight_result(r->flight);
 	if (made == NULL)

@@ -233,6 +233,8 @@ conditions_body_length(const struct fcgi *f, size_t *ret_len)
 
 /* --- what follows */
 
+#define CLOCK_STEP_MS 60000 /* a clock that is set back by less is being disciplined */
+
 enum verdict
 conditions_verdict(const struct conditions *c, const struct cache_manifest *m, int64_t now_wall_ms,
     bool may_force, int64_t max_age_floor_ms)
@@ -247,7 +249,9 @@ conditions_verdict(const struct conditions *c, const struct cache_manifest *m, i
 		if (age > most)
 			return VERDICT_REQUEST;
 	}
-	if (now_wall_ms < m->fresh_until_ms)
+	/* fetched in what is now the future: the clock was set back, and nobody knows how old it is */
+	bool dated_ahead = m->fetched_at_ms > now_wall_ms + CLOCK_STEP_MS;
+	if (now_wall_ms < m->fresh_until_ms && !dated_ahead)
 		return VERDICT_FRESH;
 	return now_wall_ms < m->stale_until_ms ? VERDICT_STALE : VERDICT_EXPIRED;
 }

@@ -83,7 +83,7 @@ SETTING(upstream, password_file, PATH, password_file, "", 1, 4000,
 	"File with the password of the upstream account in its first line; required.")
 SETTING(upstream, subscription, NUMBER, subscription, "0", 0, INT64_MAX,
 	"Subscription that queries are for; 0 takes what the resolution of hosts answers.")
-SETTING(upstream, rate_calls, NUMBER, rate_calls, "25", 1, 100000,
+SETTING(upstream, rate_calls, NUMBER, rate_calls, "25", 1, 10000,
 	"Calls in each window and API, as long as the upstream does not announce another number.")
 SETTING(upstream, rate_window, DURATION, rate_window_ms, "60s", 1, DAYS(1),
 	"Length of the rolling window that rate_calls counts in.")

@@ -1,6 +1,5 @@
 """Results over time: one fetch for many who ask, walks that nothing disturbs, restarts and crashes."""
 
-import datetime
 import threading
 
 import harness
@@ -170,19 +169,6 @@ class Walks(harness.StackTest):
         self.assertEqual(answer.json(), first)
         self.assertIn("; hit; ttl=-", answer.headers["Cache-Status"])
         self.assertEqual(stack.control.state()["apis"]["hostids"]["calls"], calls)
-
-    def test_a_policys_own_freshness_holds_for_its_postures_too(self):
-        stack = self.stack(simulator={"policies": 2, "rate": 0, "concurrency": 0},
-                           settings={"cache": {"fresh_for": "1h"}, 'cache "policy 1001"': {"fresh_for": "1m"}})
-        client = stack.client()
-        for policy, seconds in ((1001, 60), (1002, 3600)):
-            postures = [p["id"] for p in client.get("/v1/postures", policy=policy, limit=2).json()["data"]]
-            answer = client.get("/v1/postures", posture=postures)
-            self.assertEqual(answer.status, 200, answer)
-            result = answer.json()["result"]
-            fetched, until = (datetime.datetime.fromisoformat(result[name].rstrip("Z"))
-                              for name in ("fetchedAt", "freshUntil"))
-            self.assertEqual((until - fetched).total_seconds(), seconds)
 
 
 class Restarts(harness.StackTest):

@@ -211,3 +211,12 @@ def read_probes(text):
 
 def in_any(at, spans):
     return any(a <= at <= b for a, b in spans)
+
+
+EDGE_S = 0.02  # between two clocks, and between a signal and when it is noted
+
+
+def touches_any(probe, spans):
+    """Whether it was on its way in one of the spans: one that was sent just before is lost with it."""
+    begun, ended = probe.sent_s - EDGE_S, probe.sent_s + probe.latency_ms / 1e3 + EDGE_S
+    return any(a <= ended and begun <= b for a, b in spans)

@@ -274,6 +274,15 @@ class Runs(unittest.TestCase):
         self.assertEqual(audit.percentile([5], 50), 5)
 
 
+class Probes(unittest.TestCase):
+    def test_one_that_was_on_its_way_when_the_gateway_went_is_left_out(self):
+        away = [(10.0, 11.0)]
+        for sent, latency_ms, touched in ((9.0, 100, False), (9.95, 1, False), (9.999, 5, True), (9.5, 600, True),
+                                          (10.5, 1, True), (11.01, 1, True), (11.5, 1, False)):
+            probe = audit.Probe(sent, latency_ms, 502, False, 0)
+            self.assertIs(audit.touches_any(probe, away), touched, probe)
+
+
 class Schedules(unittest.TestCase):
     def test_a_seed_is_a_schedule(self):
         one, again, other = (chaos.schedule(s, 600, {"kill"}) for s in (1, 1, 2))
