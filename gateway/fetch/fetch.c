@@ -684,6 +684,21 @@ fetch_estimate_ms(struct fetcher *o, const struct flight *flight)
 	return estimate;
 }
 
+static void
+restore_gaps(struct fetcher *o)
+{
+	void *bytes;
+	size_t len;
+	enum status st = cache_note_get(o->o.cache, FETCH_GAPS_NOTE_NAME, &bytes, &len);
+	if (st == STATUS_OK) {
+		if (!memory_read(o->o.memory, bytes, len, clock_mono_ms(), clock_wall_ms()))
+			st = STATUS_CORRUPT;
+		free(bytes);
+	}
+	if (st != STATUS_OK && st != STATUS_NOT_FOUND)
+		log_event(LOG_WARNING, "gaps-not-restored", "status=%s", status_info(st)->name);
+}
+
 struct fetcher *
 fetcher_new(const struct fetcher_options *options)
 {
@@ -693,6 +708,7 @@ fetcher_new(const struct fetcher_options *options)
 	o->o = *options;
 	lock_init(&o->lock, LOCK_FETCH);
 	clock_cond_init(&o->emptied);
+	restore_gaps(o);
 	o->threads = calloc(options->threads, sizeof *o->threads);
 	for (unsigned i = 0; o->threads != NULL && i < options->threads; i++) {
 		if (pthread_create(&o->threads[i], NULL, thread_main, o) != 0)

@@ -6,6 +6,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
+#include "gateway/base/log.h"
 #include "gateway/fetch/fetch_state.h"
 #include "gateway/fetch/listing.h"
 #include "gateway/fetch/plan.h"
@@ -141,7 +142,7 @@ end_part(struct call *c, struct cache_part *part, enum status st)
 /* --- gaps in batch numbers */
 
 /* Names a gap: of this call in this query, with these numbers missing. */
-static void
+static enum status
 gap_key(const struct call *c, const struct pull_got *got, uint8_t key[MEMORY_GAP_BYTES])
 {
 	struct buf text;
@@ -154,9 +155,27 @@ gap_key(const struct call *c, const struct pull_got *got, uint8_t key[MEMORY_GAP
 	for (uint32_t n = 1; n <= got->batches_announced; n++)
 		if (!pull_got_batch(got, n))
 			buf_add(&text, &n, sizeof n);
-	crypto_sha256(text.data, text.len, digest);
-	memcpy(key, digest, MEMORY_GAP_BYTES);
+	enum status st = text.err;
+	if (st == STATUS_OK) {
+		crypto_sha256(text.data, text.len, digest);
+		memcpy(key, digest, MEMORY_GAP_BYTES);
+	}
 	buf_fini(&text);
+	return st;
+}
+
+/* So that a restart costs no second calls. If it cannot be kept, it costs them. */
+static void
+keep_gaps(struct fetcher *o)
+{
+	uint8_t *bytes = malloc(MEMORY_NOTE_BYTES);
+	if (bytes == NULL)
+		return;
+	size_t len = memory_write(o->o.memory, clock_mono_ms(), clock_wall_ms(), bytes);
+	enum status st = cache_note_put(o->o.cache, FETCH_GAPS_NOTE_NAME, bytes, len);
+	if (st != STATUS_OK)
+		log_event(LOG_WARNING, "gaps-not-kept", "status=%s", status_info(st)->name);
+	free(bytes);
 }
 
 /* No document defines batches. A number that is missing from an unfiltered answer may be the
@@ -172,12 +191,15 @@ check_gap(struct call *c)
 	    !pull_got_gap(got))
 		return STATUS_OK;
 	int64_t now = clock_mono_ms();
-	gap_key(c, got, key);
+	enum status st = gap_key(c, got, key);
+	if (st != STATUS_OK)
+		return st;
 	if (memory_gap_known(o->o.memory, key, now))
 		return STATUS_OK;
 	if (c->gap_seen && memcmp(c->gap_key, key, sizeof key) == 0 &&
 	    pull_print_equal(&c->gap_print, &got->print)) {
 		memory_gap_verified(o->o.memory, key, now);
+		keep_gaps(o);
 		return STATUS_OK;
 	}
 	c->gap_seen = true;

@@ -131,6 +131,9 @@ struct fetch {
 enum status fetch_call_make(
     struct call *c, struct transport *t, const char *token, struct transport_head *head) NODISCARD;
 
+/* The note of the cache in which the gaps that are known outlive the process. */
+#define FETCH_GAPS_NOTE_NAME "fetch/gaps"
+
 /* fetch_steps.c: the hosts of the policy could not be told; remembered, and part of the result.
  * f->host_errors has room for it. */
 void fetch_host_error(struct fetch *f, uint64_t policy);

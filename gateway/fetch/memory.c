@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@
 #define VERSIONS_MOST 32
 #define HOSTS_MOST                                                                                 \
 	4096 /* more failing policies than that: the one to be asked first is forgotten */
-#define GAPS_MOST 4096
+#define GAPS_MOST MEMORY_GAPS_MOST
 
 struct hosts {
 	uint64_t policy; /* 0: not used */
@@ -289,10 +290,10 @@ memory_gap_known(struct memory *m, const uint8_t key[MEMORY_GAP_BYTES], int64_t 
 	return known;
 }
 
-void
-memory_gap_verified(struct memory *m, const uint8_t key[MEMORY_GAP_BYTES], int64_t now_ms)
+static void
+know_gap_locked(
+    struct memory *m, const uint8_t key[MEMORY_GAP_BYTES], int64_t until_ms, int64_t now_ms)
 {
-	lock_take(&m->lock);
 	struct gap *g = find_gap_locked(m, key);
 	if (g == NULL && m->gap_count < GAPS_MOST)
 		g = &m->gaps[m->gap_count++];
@@ -300,6 +301,58 @@ memory_gap_verified(struct memory *m, const uint8_t key[MEMORY_GAP_BYTES], int64
 		if (i + 1 == GAPS_MOST || m->gaps[i].until_ms <= now_ms)
 			g = &m->gaps[i];
 	memcpy(g->key, key, MEMORY_GAP_BYTES);
-	g->until_ms = now_ms + GAP_MS;
+	g->until_ms = until_ms;
+}
+
+void
+memory_gap_verified(struct memory *m, const uint8_t key[MEMORY_GAP_BYTES], int64_t now_ms)
+{
+	lock_take(&m->lock);
+	know_gap_locked(m, key, now_ms + GAP_MS, now_ms);
 	lock_drop(&m->lock);
+}
+
+/* --- the note: magic, version, and for each gap its key and the wall time until which it is known */
+
+static const uint8_t note_head[8] = {'P', 'G', 'G', 'P', 1, 0, 0, 0};
+#define NOTE_GAP_BYTES (MEMORY_GAP_BYTES + 8)
+
+size_t
+memory_write(struct memory *m, int64_t now_ms, int64_t wall_ms, uint8_t bytes[MEMORY_NOTE_BYTES])
+{
+	size_t len = sizeof note_head;
+	memcpy(bytes, note_head, sizeof note_head);
+	lock_take(&m->lock);
+	for (size_t i = 0; i < m->gap_count; i++) {
+		const struct gap *g = &m->gaps[i];
+		if (g->until_ms <= now_ms)
+			continue;
+		uint64_t until = htole64((uint64_t)(g->until_ms - now_ms + wall_ms));
+		memcpy(bytes + len, g->key, MEMORY_GAP_BYTES);
+		memcpy(bytes + len + MEMORY_GAP_BYTES, &until, sizeof until);
+		len += NOTE_GAP_BYTES;
+	}
+	lock_drop(&m->lock);
+	return len;
+}
+
+bool
+memory_read(struct memory *m, const uint8_t *bytes, size_t len, int64_t now_ms, int64_t wall_ms)
+{
+	if (len < sizeof note_head || len > MEMORY_NOTE_BYTES ||
+	    (len - sizeof note_head) % NOTE_GAP_BYTES != 0 ||
+	    memcmp(bytes, note_head, sizeof note_head) != 0)
+		return false;
+	lock_take(&m->lock);
+	for (size_t at = sizeof note_head; at < len; at += NOTE_GAP_BYTES) {
+		uint64_t until;
+		memcpy(&until, bytes + at + MEMORY_GAP_BYTES, sizeof until);
+		until = le64toh(until);
+		/* by the wall clock it is over, or it was never so far ahead */
+		if (until <= (uint64_t)wall_ms || until > (uint64_t)(wall_ms + GAP_MS))
+			continue;
+		know_gap_locked(m, bytes + at, now_ms + (int64_t)until - wall_ms, now_ms);
+	}
+	lock_drop(&m->lock);
+	return true;
 }

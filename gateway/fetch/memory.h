@@ -66,4 +66,15 @@ void memory_hosts_good(struct memory *m, uint64_t policy);
 bool memory_gap_known(struct memory *m, const uint8_t gap[MEMORY_GAP_BYTES], int64_t now_ms);
 void memory_gap_verified(struct memory *m, const uint8_t gap[MEMORY_GAP_BYTES], int64_t now_ms);
 
+/* The gaps that are known, as a note that outlives the process (docs/store-format.md has its bytes):
+ * writes at most MEMORY_NOTE_BYTES and gives how many. Reading adds them to what is known; false, and
+ * nothing is added, if it is not wholly a note. No gap is known for longer than a day from now,
+ * whatever the note says. */
+#define MEMORY_GAPS_MOST 4096
+#define MEMORY_NOTE_BYTES (8 + MEMORY_GAPS_MOST * (MEMORY_GAP_BYTES + 8))
+size_t memory_write(
+    struct memory *m, int64_t now_ms, int64_t wall_ms, uint8_t bytes[MEMORY_NOTE_BYTES]);
+bool memory_read(
+    struct memory *m, const uint8_t *bytes, size_t len, int64_t now_ms, int64_t wall_ms);
+
 #endif

@@ -239,9 +239,13 @@ class Batches(FreshnessTest):
         again = self.refetch(client)
         self.assertEqual(again["missingBatches"], result["missingBatches"])
         self.assertEqual(self.calls(), 3, "known for a day")
+        self.it.restart_gateway(kill=True)
+        client = self.it.client()
+        self.refetch(client)
+        self.assertEqual(self.calls(), 4, "a restart forgets nothing of it")
         self.it.advance(25 * HOUR)
         self.refetch(client)
-        self.assertEqual(self.calls(), 5)
+        self.assertEqual(self.calls(), 6)
 
     def test_with_a_filter_a_gap_means_nothing(self):
         client = self.begin(self.GAP)

@@ -230,6 +230,54 @@ START_TEST(more_gaps_than_there_is_room_for_are_fine)
 }
 END_TEST
 
+START_TEST(known_gaps_outlive_the_process_by_the_wall_clock)
+{
+	static uint8_t note[MEMORY_NOTE_BYTES];
+	uint8_t gap[MEMORY_GAP_BYTES] = {1}, old[MEMORY_GAP_BYTES] = {2};
+	const int64_t wall = INT64_C(1700000000000), hour = 3600 * S;
+	memory_gap_verified(m, old, 0);
+	memory_gap_verified(m, gap, 20 * hour);
+	size_t len = memory_write(m, 23 * hour, wall, note);
+	ck_assert_uint_eq(len, 8 + 2 * (MEMORY_GAP_BYTES + 8));
+	/* read two hours later, by a process whose own clock begins anew */
+	struct memory *next = memory_new(true);
+	ck_assert(memory_read(next, note, len, 7, wall + 2 * hour));
+	ck_assert(memory_gap_known(next, gap, 7));
+	ck_assert(memory_gap_known(next, gap, 7 + 19 * hour - 1));
+	ck_assert(!memory_gap_known(next, gap, 7 + 19 * hour));
+	ck_assert(!memory_gap_known(next, old, 7));
+	memory_free(next);
+	/* and by one whose wall clock was set back: nothing is known for longer than a day */
+	next = memory_new(true);
+	ck_assert(memory_read(next, note, len, 7, wall - 48 * hour));
+	ck_assert(!memory_gap_known(next, gap, 7));
+	memory_free(next);
+}
+END_TEST
+
+START_TEST(what_is_no_note_adds_nothing)
+{
+	static uint8_t note[MEMORY_NOTE_BYTES + 24];
+	uint8_t gap[MEMORY_GAP_BYTES] = {1};
+	memory_gap_verified(m, gap, 0);
+	size_t len = memory_write(m, 0, 1000, note);
+	struct memory *next = memory_new(true);
+	for (size_t cut = 0; cut < len; cut++)
+		if (cut != 8)
+			ck_assert(!memory_read(next, note, cut, 0, 1000));
+	for (size_t at = 0; at < 8; at++) {
+		note[at] ^= 1;
+		ck_assert(!memory_read(next, note, len, 0, 1000));
+		note[at] ^= 1;
+	}
+	ck_assert(!memory_read(next, note, sizeof note, 0, 1000));
+	ck_assert(!memory_gap_known(next, gap, 0));
+	ck_assert(memory_read(next, note, len, 0, 1000));
+	ck_assert(memory_gap_known(next, gap, 0));
+	memory_free(next);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -254,6 +302,8 @@ main(void)
 	tcase_add_test(t, more_failing_policies_than_there_is_room_for_are_fine);
 	tcase_add_test(t, a_gap_is_known_for_a_day);
 	tcase_add_test(t, more_gaps_than_there_is_room_for_are_fine);
+	tcase_add_test(t, known_gaps_outlive_the_process_by_the_wall_clock);
+	tcase_add_test(t, what_is_no_note_adds_nothing);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
