@@ -7,14 +7,6 @@
 #include "gateway/base/clock.h"
 #include "gateway/endpoints.h"
 
-static void
-headers(struct request *r)
-{
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
-	response_header(&r->response, "Vary", "Authorization, X-API-Key");
-}
-
 /* A limit, or null where there is none. */
 static void
 add_limit(struct buf *b, const char *name, uint64_t limit)
@@ -37,7 +29,7 @@ endpoint_budget(struct request *r)
 {
 	struct buf *b = &r->response.body;
 	struct budget_view v;
-	headers(r);
+	request_json_of_key(r);
 	buf_str_add(b, "{\"data\":[");
 	for (int api = 0; api < API_COUNT; api++) {
 		budget_view(r->gateway->budget, (enum upstream_api)api, &v);
@@ -99,7 +91,7 @@ endpoint_consumers(struct request *r)
 {
 	const struct gateway *g = r->gateway;
 	struct buf *b = &r->response.body;
-	headers(r);
+	request_json_of_key(r);
 	buf_str_add(b, "{\"data\":[");
 	for (size_t i = 0; i < access_count(g->access); i++) {
 		const struct consumer *c = access_at(g->access, i);

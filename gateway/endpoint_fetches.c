@@ -57,7 +57,7 @@ add_times(const struct flight_view *v, int64_t estimate_ms, struct buf *b)
 }
 
 void
-endpoint_fetch_json(struct fetcher *fetcher, struct flight *flight, unsigned shown, struct buf *b)
+endpoint_fetch_json(struct flight *flight, int64_t estimate_ms, unsigned shown, struct buf *b)
 {
 	struct flight_view v;
 	flight_look(flight, &v);
@@ -68,7 +68,7 @@ endpoint_fetch_json(struct fetcher *fetcher, struct flight *flight, unsigned sho
 	}
 	add_query(flight, shown & FETCH_CUTS_QUERY, b);
 	add_progress(&v.progress, shown & FETCH_HIDES_COUNTS, b);
-	add_times(&v, fetch_estimate_ms(fetcher, flight), b);
+	add_times(&v, estimate_ms, b);
 	buf_str_add(b, ",\"result\":");
 	if (v.result != 0)
 		buf_printf(b, "\"%016" PRIx64 "\"", v.result);
@@ -80,11 +80,10 @@ endpoint_fetch_json(struct fetcher *fetcher, struct flight *flight, unsigned sho
 }
 
 static void
-headers(struct request *r)
+add_fetch(struct request *r, struct flight *flight, unsigned shown)
 {
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
-	response_header(&r->response, "Vary", "Authorization, X-API-Key");
+	endpoint_fetch_json(
+	    flight, fetch_estimate_ms(r->gateway->fetcher, flight), shown, &r->response.body);
 }
 
 /* --- who sees which */
@@ -125,7 +124,7 @@ add_list(struct request *r, struct flight **list, size_t count)
 			continue;
 		if (left-- < r->query.limit)
 			buf_byte(b, ',');
-		endpoint_fetch_json(r->gateway->fetcher, list[i], shown | FETCH_CUTS_QUERY, b);
+		add_fetch(r, list[i], shown | FETCH_CUTS_QUERY);
 	}
 	buf_str_add(b, "]}\n");
 	arena_fini(&scratch);
@@ -144,7 +143,7 @@ endpoint_fetches(struct request *r)
 		st = flights_list(r->gateway->flights, &list, &count);
 	if (st != STATUS_OK)
 		return request_problem(r, st, NULL);
-	headers(r);
+	request_json_of_key(r);
 	add_list(r, list, count);
 	flights_list_free(list, count);
 	return STEP_respond;
@@ -183,13 +182,13 @@ cancelled(struct request *r, unsigned shown)
 		return request_problem(r, STATUS_BUSY, NULL);
 	log_event(LOG_WARNING, "cancelled", "fetch=%" PRIx64 " request=%s consumer=%s", v.id, r->id,
 	    r->consumer->name);
-	headers(r);
+	request_json_of_key(r);
 	if (v.ended_ms == 0) {
 		r->response.http = 202;
 		response_header(&r->response, "Location", "/admin/v1/fetches/%" PRIx64, v.id);
 		response_header(&r->response, "Retry-After", "%d", LOOK_AGAIN_S);
 	}
-	endpoint_fetch_json(r->gateway->fetcher, r->flight, shown, &r->response.body);
+	add_fetch(r, r->flight, shown);
 	return STEP_respond;
 }
 
@@ -202,7 +201,7 @@ endpoint_fetch(struct request *r)
 		return request_problem(r, STATUS_NOT_FOUND, NULL);
 	if (r->method == METHOD_DELETE)
 		return cancelled(r, shown);
-	headers(r);
-	endpoint_fetch_json(r->gateway->fetcher, r->flight, shown, &r->response.body);
+	request_json_of_key(r);
+	add_fetch(r, r->flight, shown);
 	return STEP_respond;
 }

@@ -6,8 +6,7 @@
 enum step
 endpoint_healthz(struct request *r)
 {
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
+	request_json(r);
 	buf_str_add(&r->response.body, "{\"status\":\"ok\"}\n");
 	return STEP_respond;
 }
@@ -24,8 +23,7 @@ endpoint_readyz(struct request *r)
 	bool serves = (store && up) || stats.results > 0;
 	const char *status = store && up ? "ok" : serves ? "degraded" : "down";
 	r->response.http = serves ? 200 : 503;
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
+	request_json(r);
 	struct buf *b = &r->response.body;
 	buf_printf(b, "{\"status\":\"%s\"", status);
 	/* the site says who may see more than that */

@@ -26,13 +26,12 @@ endpoint_f endpoint_metrics;                    /* endpoint_metrics.c */
  * 304, the page, its Link. Of p->cursor it fills in what begins a walk. */
 enum step endpoint_page(struct request *r, struct page *p);
 
-/* A fetch as a JSON object: also the body of a 202. */
+/* A fetch as a JSON object: also the body of a 202. The estimate is fetch_estimate_ms()'s. */
 enum fetch_shown {
 	FETCH_HIDES_COUNTS = 1, /* of records that the grant may hide */
 	FETCH_NAMES_CONSUMER = 2,
 	FETCH_CUTS_QUERY = 4, /* which may have megabytes */
 };
-void endpoint_fetch_json(
-    struct fetcher *fetcher, struct flight *flight, unsigned shown, struct buf *b);
+void endpoint_fetch_json(struct flight *flight, int64_t estimate_ms, unsigned shown, struct buf *b);
 
 #endif

@@ -17,23 +17,8 @@ static const char *const values_route[] = {
 
 static const char *const values_status_class[] = {"2xx", "3xx", "4xx", "5xx"};
 
-static const char *const values_cache[] = {
-    [SERVED_NONE] = "none",
-    [SERVED_HIT] = "hit",
-    [SERVED_STALE] = "stale",
-    [SERVED_MISS] = "miss",
-    [SERVED_COLLAPSED] = "collapsed",
-};
-
 /* By status, each slug at the first that has it; filled once, by metrics_new(). */
 static const char *values_problem[STATUS_COUNT];
-
-static const char *const values_reason[] = {
-    [STALE_AGE] = "stale",
-    [STALE_ERROR] = "error",
-    [STALE_LIMIT] = "limit",
-    [STALE_QUOTA] = "quota",
-};
 
 static const char *const values_state_ended[] = {
     [FLIGHT_COMPLETE] = "complete",
@@ -99,9 +84,9 @@ static const char *const values_version[] = {PACKAGE_VERSION};
 	}
 #define LABEL_route LABEL("route", values_route)
 #define LABEL_status_class LABEL("status", values_status_class)
-#define LABEL_cache LABEL("cache", values_cache)
+#define LABEL_cache LABEL("cache", request_served_names)
 #define LABEL_problem LABEL("problem", values_problem)
-#define LABEL_reason LABEL("reason", values_reason)
+#define LABEL_reason LABEL("reason", request_stale_names)
 #define LABEL_state_ended LABEL("state", values_state_ended)
 #define LABEL_state_batch LABEL("state", values_state_batch)
 #define LABEL_api LABEL("api", values_api)

@@ -131,12 +131,8 @@ step_answer(struct request *r)
 static const char *
 reason(const struct request *r)
 {
-	static const char *const stale[] = {[STALE_AGE] = "stale",
-	    [STALE_ERROR] = "error",
-	    [STALE_LIMIT] = "limit",
-	    [STALE_QUOTA] = "quota"};
 	if (r->served == SERVED_STALE)
-		return stale[r->stale];
+		return request_stale_names[r->stale];
 	return r->fwd != NULL ? r->fwd : "-";
 }
 
@@ -170,7 +166,6 @@ calls_caused(const struct request *r)
 static void
 log_request(struct request *r, size_t bytes, int64_t took_us, enum status sent)
 {
-	static const char *const served[] = {"-", "hit", "stale", "miss", "collapsed"};
 	log_event(LOG_INFO, "request",
 	    "id=%s consumer=%s method=%s route=%s path=%s status=%d%s%s cache=%s reason=%s "
 	    "calls=%" PRIu64 " wait_ms=%" PRId64 " bytes=%zu ms=%" PRId64 "%s%s",
@@ -178,8 +173,9 @@ log_request(struct request *r, size_t bytes, int64_t took_us, enum status sent)
 	    log_q(r->method_text, strlen(r->method_text)), route_path(r->routed.route),
 	    log_q(r->uri, strcspn(r->uri, "?")), r->response.http,
 	    r->status != STATUS_OK ? " problem=" : "",
-	    r->status != STATUS_OK ? status_info(r->status)->name : "", served[r->served],
-	    reason(r), calls_caused(r), r->waited_us / 1000, bytes, took_us / 1000, log_more(r),
+	    r->status != STATUS_OK ? status_info(r->status)->name : "",
+	    r->served != SERVED_NONE ? request_served_names[r->served] : "-", reason(r),
+	    calls_caused(r), r->waited_us / 1000, bytes, took_us / 1000, log_more(r),
 	    sent == STATUS_OK ? "" : " client=gone");
 }
 

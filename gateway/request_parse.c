@@ -24,23 +24,14 @@ parse_body(struct request *r)
 	return st;
 }
 
-static void
-add_error(struct request *r, const char *parameter, const char *message)
-{
-	if (r->errors.count < ARRAY_LEN(r->errors.list))
-		r->errors.list[r->errors.count++] = (struct query_error){parameter, message};
-	else
-		r->errors.more = true;
-}
-
 /* What the contract has and this version does not serve yet is refused, not ignored. */
 static void
 refuse_unserved(struct request *r)
 {
 	if (r->query.format != FORMAT_JSON)
-		add_error(r, "format", "only json is served so far");
+		query_errors_add(&r->errors, "format", "only json is served so far");
 	if (r->query.partial)
-		add_error(r, "partial", "only false is served so far");
+		query_errors_add(&r->errors, "partial", "only false is served so far");
 }
 
 /* A cursor names the result and the query; here it is only checked and taken apart. */

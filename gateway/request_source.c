@@ -209,9 +209,8 @@ step_lookup(struct request *r)
 
 /* By the estimate, where there is one; a minute at most, for estimates change. */
 static int64_t
-ask_again_s(const struct request *r)
+ask_again_s(int64_t ms)
 {
-	int64_t ms = fetch_estimate_ms(r->gateway->fetcher, r->flight);
 	if (ms < 0)
 		ms = ASK_AGAIN_MS;
 	return ms < 1000                ? 1
@@ -224,17 +223,17 @@ accepted(struct request *r)
 {
 	struct flight_view v;
 	flight_look(r->flight, &v);
+	int64_t estimate_ms = fetch_estimate_ms(r->gateway->fetcher, r->flight);
 	r->response.http = 202;
-	response_header(&r->response, "Content-Type", "application/json");
-	response_header(&r->response, "Cache-Control", "no-store");
+	request_json(r);
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
-	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(r));
+	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(estimate_ms));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
 	if (strcmp(r->fwd, "request") == 0)
 		flight_owe(r->flight, r->consumer->name);
 	bool hides = !r->consumer->all_policies && r->query.policies.count == 0;
 	endpoint_fetch_json(
-	    r->gateway->fetcher, r->flight, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
+	    r->flight, estimate_ms, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
 	return STEP_respond;
 }
 

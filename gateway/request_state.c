@@ -4,6 +4,21 @@
 
 #include "gateway/request_state.h"
 
+const char *const request_served_names[SERVED_COUNT] = {
+    [SERVED_NONE] = "none",
+    [SERVED_HIT] = "hit",
+    [SERVED_STALE] = "stale",
+    [SERVED_MISS] = "miss",
+    [SERVED_COLLAPSED] = "collapsed",
+};
+
+const char *const request_stale_names[STALE_COUNT] = {
+    [STALE_AGE] = "stale",
+    [STALE_ERROR] = "error",
+    [STALE_LIMIT] = "limit",
+    [STALE_QUOTA] = "quota",
+};
+
 const char *
 request_param(const struct request *r, const char *name)
 {
@@ -15,6 +30,20 @@ bool
 request_is_internal(const struct request *r)
 {
 	return strcmp(request_param(r, "POSTUREGATE_INTERNAL"), "1") == 0;
+}
+
+void
+request_json(struct request *r)
+{
+	response_header(&r->response, "Content-Type", "application/json");
+	response_header(&r->response, "Cache-Control", "no-store");
+}
+
+void
+request_json_of_key(struct request *r)
+{
+	request_json(r);
+	response_header(&r->response, "Vary", "Authorization, X-API-Key");
 }
 
 enum step

@@ -23,11 +23,15 @@ enum step {
 };
 
 /* How the answer came to be, for Cache-Status and the log. */
-enum served { SERVED_NONE, SERVED_HIT, SERVED_STALE, SERVED_MISS, SERVED_COLLAPSED };
+enum served { SERVED_NONE, SERVED_HIT, SERVED_STALE, SERVED_MISS, SERVED_COLLAPSED, SERVED_COUNT };
 
 /* Why a result that is no longer fresh was served: it is refreshed behind, the fetch failed, the
  * upstream has announced a wait, the consumer's quota is used up. */
-enum stale { STALE_AGE, STALE_ERROR, STALE_LIMIT, STALE_QUOTA };
+enum stale { STALE_AGE, STALE_ERROR, STALE_LIMIT, STALE_QUOTA, STALE_COUNT };
+
+/* Their names in the log and the metrics. */
+extern const char *const request_served_names[SERVED_COUNT],
+    *const request_stale_names[STALE_COUNT];
 
 struct request {
 	struct gateway *gateway;
@@ -77,6 +81,10 @@ const char *request_param(const struct request *r, const char *name);
 
 /* nginx says that the client is in a network that may see what is the operators' (networks.conf). */
 bool request_is_internal(const struct request *r);
+
+/* The headers of JSON that nobody keeps; of_key: that depends on who asks, too. */
+void request_json(struct request *r);
+void request_json_of_key(struct request *r);
 
 /* The answer becomes a problem; what was written of it is gone. `detail` may be NULL. */
 enum step request_problem(struct request *r, enum status st, const char *detail);

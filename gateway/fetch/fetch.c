@@ -383,9 +383,10 @@ call_run(struct call *c, struct transport *t)
 	st = fetch_call_make(c, t, token, &head);
 	credential_token_free(token);
 	c->http = head.http;
-	tell_tried(c, st, head.http, clock_mono_ms() - begun_ms);
+	int64_t took_ms = clock_mono_ms() - begun_ms;
+	tell_tried(c, st, head.http, took_ms);
 	if (st == STATUS_OK)
-		note_length(c, clock_mono_ms() - begun_ms);
+		note_length(c, took_ms);
 	if (st == STATUS_UPSTREAM_TOKEN)
 		credential_refused(o->credential, generation);
 	else if (head.http == 200)
@@ -613,13 +614,21 @@ fetch_start(struct fetcher *o, struct flight *flight, enum budget_class class, b
 	fetch_go_on(f);
 }
 
+/* The fetch of a flight while it is under way, else NULL. */
+static struct fetch *
+find_locked(const struct fetcher *o, const struct flight *flight)
+{
+	struct fetch *f = o->list;
+	while (f != NULL && f->flight != flight)
+		f = f->next;
+	return f;
+}
+
 void
 fetch_promote(struct fetcher *o, const struct flight *flight, const char *consumer)
 {
 	lock_take(&o->lock);
-	struct fetch *f = o->list;
-	while (f != NULL && f->flight != flight)
-		f = f->next;
+	struct fetch *f = find_locked(o, flight);
 	if (f != NULL && f->class > BUDGET_INTERACTIVE) {
 		f->class = BUDGET_INTERACTIVE;
 		f->promoted_by = strdup(consumer);
@@ -643,9 +652,7 @@ look_ahead(struct fetcher *o, const struct flight *flight, struct ahead *ret)
 {
 	*ret = (struct ahead){0};
 	lock_take(&o->lock);
-	const struct fetch *f = o->list;
-	while (f != NULL && f->flight != flight)
-		f = f->next;
+	const struct fetch *f = find_locked(o, flight);
 	memcpy(ret->mean_ms, o->mean_ms, sizeof ret->mean_ms);
 	if (f != NULL && f->waiting) {
 		size_t last = f->call_count;
@@ -747,9 +754,7 @@ bool
 fetch_cancel(struct fetcher *o, const struct flight *flight)
 {
 	lock_take(&o->lock);
-	struct fetch *f = o->list;
-	while (f != NULL && f->flight != flight)
-		f = f->next;
+	struct fetch *f = find_locked(o, flight);
 	bool mine = f != NULL && f->failed == STATUS_OK && !f->over;
 	if (mine)
 		fail_locked(f, STATUS_CANCELLED, 0);

@@ -116,8 +116,6 @@ bool param_finish(struct param_reader *r);
  * parameters, and those that are missing. Sentences live in the arena. */
 void param_check_rules(
     struct arena *a, enum query_use use, uint32_t given, struct query_errors *errors);
-/* Adds an error. A NULL (the arena was exhausted while the sentence was made) is passed over. */
-void param_tell(struct query_errors *errors, const char *parameter, const char *message);
 
 /* --- helpers */
 

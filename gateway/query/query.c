@@ -63,14 +63,14 @@ tell_unknown(struct parser *p, const char *name, size_t len)
 	if (guess < PARAM_COUNT && is_taken(p, guess))
 		message = arena_printf(p->arena, "There is no such parameter; did you mean %s?",
 		    param_at(guess)->name);
-	param_tell(p->errors, shown_name(p->arena, name, len), message);
+	query_errors_add(p->errors, shown_name(p->arena, name, len), message);
 }
 
 static void
 tell_bad(struct parser *p, size_t id, const char *problem)
 {
 	p->bad |= UINT32_C(1) << id;
-	param_tell(p->errors, param_at(id)->name, problem);
+	query_errors_add(p->errors, param_at(id)->name, problem);
 }
 
 /* The parameter of this name if its value is to be read, else PARAM_COUNT; why is told. */
@@ -117,7 +117,7 @@ finish(struct parser *p, struct query *ret_query)
 	param_check_rules(p->arena, p->use, p->given, p->errors);
 	if ((p->given & ~p->bad & from_and_to) == from_and_to &&
 	    values[PARAM_scannedFrom].date > values[PARAM_scannedTo].date)
-		param_tell(p->errors, param_at(PARAM_scannedFrom)->name,
+		query_errors_add(p->errors, param_at(PARAM_scannedFrom)->name,
 		    "The value must not be later than scannedTo");
 	if (!param_finish(&p->reader))
 		return STATUS_NO_MEMORY;
@@ -206,7 +206,7 @@ read_pair(struct parser *p, const char *pair, size_t len)
 
 	const char *problem = decode(p->arena, pair, raw_name_len, &name, &name_len);
 	if (problem != NULL) {
-		param_tell(p->errors, shown_name(p->arena, pair, raw_name_len), problem);
+		query_errors_add(p->errors, shown_name(p->arena, pair, raw_name_len), problem);
 		return;
 	}
 	size_t id = begin(p, name, name_len);
@@ -312,7 +312,7 @@ static void
 tell_prescan(struct parser *p, const struct prescan *s)
 {
 	size_t id = s->key_len > 0 ? param_find(s->key, s->key_len) : PARAM_COUNT;
-	param_tell(p->errors, id < PARAM_COUNT ? param_at(id)->name : QUERY_BODY,
+	query_errors_add(p->errors, id < PARAM_COUNT ? param_at(id)->name : QUERY_BODY,
 	    s->depth > LIMIT_JSON_DEPTH
 		? arena_printf(p->arena, "The body may nest %d deep", LIMIT_JSON_DEPTH)
 		: arena_printf(p->arena,
@@ -344,15 +344,15 @@ tell_json(struct parser *p, const char *text, size_t len, const json_error_t *er
 
 	switch (json_error_code(error)) {
 	case json_error_duplicate_key:
-		param_tell(p->errors, name, "This parameter may be given only once");
+		query_errors_add(p->errors, name, "This parameter may be given only once");
 		break;
 	case json_error_numeric_overflow:
-		param_tell(p->errors, name,
+		query_errors_add(p->errors, name,
 		    id < PARAM_COUNT ? must_be(p->arena, "Every value", id)
 				     : "There is a number beyond what any parameter takes");
 		break;
 	default:
-		param_tell(p->errors, name,
+		query_errors_add(p->errors, name,
 		    arena_printf(p->arena,
 			"The body must be a JSON object; it is not from line %d, column %d on",
 			error->line, error->column));
@@ -439,7 +439,7 @@ query_parse_json(struct arena *a, enum query_use use, query_field_f *field, cons
 		if (body == NULL)
 			tell_json(&p, text, len, &error);
 		else
-			param_tell(errors, QUERY_BODY, "The body must be a JSON object");
+			query_errors_add(errors, QUERY_BODY, "The body must be a JSON object");
 		json_decref(body);
 		return arena_failed(a) ? STATUS_NO_MEMORY : STATUS_BAD_REQUEST;
 	}

@@ -121,6 +121,10 @@ struct query_errors {
 	bool more; /* there were more than fit */
 };
 
+/* Adds an error. A NULL (the arena was exhausted while the sentence was made) is passed over; both
+ * texts are borrowed. */
+void query_errors_add(struct query_errors *errors, const char *parameter, const char *message);
+
 /* Which parameters a call takes. */
 enum query_use {
 	QUERY_POSTURES, /* GET /v1/postures, its POST twin and explain: all but by */

@@ -3,7 +3,7 @@
 #include "gateway/query/param.h"
 
 void
-param_tell(struct query_errors *errors, const char *parameter, const char *message)
+query_errors_add(struct query_errors *errors, const char *parameter, const char *message)
 {
 	if (parameter == NULL || message == NULL)
 		return;
@@ -45,7 +45,7 @@ tell(struct rules *r, size_t id, const char *what, uint32_t others, const char *
 {
 	const char *names = names_of(r->arena, others, between);
 	if (names != NULL)
-		param_tell(
+		query_errors_add(
 		    r->errors, param_at(id)->name, arena_printf(r->arena, "%s %s", what, names));
 }
 

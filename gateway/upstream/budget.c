@@ -15,7 +15,7 @@
 struct share {
 	uint64_t name;
 	uint64_t time[API_COUNT][BUDGET_CLASSES];
-	uint64_t walked; /* by forecast_locked() */
+	uint64_t walked; /* by ahead_locked() */
 };
 
 /* An API: its gate, and what is counted of it. */
@@ -437,12 +437,12 @@ walk_anew_locked(struct budget *b)
 static uint64_t
 ahead_locked(struct budget *b, const struct budget_entry *e)
 {
-	uint64_t ahead = 0, begins = 0;
+	uint64_t ahead = 0;
 	bool passed = false;
 	walk_anew_locked(b);
 	for (const struct budget_entry *q = b->first; q != e; q = q->next)
 		b->shares[q->share].walked += q->share == e->share && stands_with(q, e);
-	begins = will_begin_locked(b, e);
+	uint64_t begins = will_begin_locked(b, e);
 	walk_anew_locked(b);
 	for (const struct budget_entry *q = b->first; q != NULL; q = q->next) {
 		passed = passed || q == e;
