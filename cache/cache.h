@@ -256,9 +256,17 @@ enum status cache_view_rows(struct cache_view *v, const struct cache_source *src
 enum status cache_view_bodies(struct cache_view *v, const struct cache_source *src,
     const struct row *rows, size_t n, const char **ret_bytes, size_t *ret_len,
     size_t *ret_covered) NODISCARD;
-/* The memo of rows[0], which stands in the block of record `at`. */
-enum status cache_view_memo(struct cache_view *v, const struct cache_source *src, uint64_t at,
-    const uint8_t **ret_bytes, size_t *ret_len) NODISCARD;
+/* The same rows with their memos. */
+struct cache_block {
+	const struct row *rows;
+	size_t count;
+	const uint8_t *memos; /* of the whole block */
+	size_t memo_bytes;
+};
+enum status cache_view_block(struct cache_view *v, const struct cache_source *src, uint64_t at,
+    struct cache_block *ret) NODISCARD;
+/* The memo of one of the block's rows (memo_len bytes), or NULL: the row is damaged. */
+const uint8_t *cache_block_memo(const struct cache_block *b, const struct row *row);
 
 /* --- upkeep: the janitor's; each call does a bounded amount of work */
 

@@ -176,41 +176,45 @@ aligned_rows(struct cache_view *v, const uint8_t *rows, size_t count, const stru
 }
 
 enum status
-cache_view_rows(struct cache_view *v, const struct cache_source *src, uint64_t at,
-    const struct row **ret_rows, size_t *ret_count)
+cache_view_block(
+    struct cache_view *v, const struct cache_source *src, uint64_t at, struct cache_block *ret)
 {
-	struct rows_block block;
+	struct rows_block block = {0};
+	struct cache_block b = {0};
 	enum status st = find_block(v, src, at, &block);
 	if (st != STATUS_OK)
 		return st;
 	size_t begin = at % LIMIT_ROW_BLOCK;
 	if (begin >= block.count)
 		return STATUS_NOT_FOUND;
-	st =
-	    aligned_rows(v, block.rows + begin * sizeof(struct row), block.count - begin, ret_rows);
+	b.count = block.count - begin;
+	b.memos = block.memos;
+	b.memo_bytes = block.memo_bytes;
+	st = aligned_rows(v, block.rows + begin * sizeof(struct row), b.count, &b.rows);
 	if (st == STATUS_OK)
-		*ret_count = block.count - begin;
+		*ret = b;
 	return st;
 }
 
 enum status
-cache_view_memo(struct cache_view *v, const struct cache_source *src, uint64_t at,
-    const uint8_t **ret_bytes, size_t *ret_len)
+cache_view_rows(struct cache_view *v, const struct cache_source *src, uint64_t at,
+    const struct row **ret_rows, size_t *ret_count)
 {
-	struct rows_block block;
-	struct row row;
-	enum status st = find_block(v, src, at, &block);
+	struct cache_block b = {0};
+	enum status st = cache_view_block(v, src, at, &b);
 	if (st != STATUS_OK)
 		return st;
-	size_t n = at % LIMIT_ROW_BLOCK;
-	if (n >= block.count)
-		return STATUS_NOT_FOUND;
-	memcpy(&row, block.rows + n * sizeof row, sizeof row);
-	if (row.memo_at > block.memo_bytes || row.memo_len > block.memo_bytes - row.memo_at)
-		return damaged(v, src, "memo");
-	*ret_bytes = block.memos + row.memo_at;
-	*ret_len = row.memo_len;
+	*ret_rows = b.rows;
+	*ret_count = b.count;
 	return STATUS_OK;
+}
+
+const uint8_t *
+cache_block_memo(const struct cache_block *b, const struct row *row)
+{
+	if (row->memo_at > b->memo_bytes || row->memo_len > b->memo_bytes - row->memo_at)
+		return NULL;
+	return b->memos + row->memo_at;
 }
 
 /* --- bodies */

@@ -2,5 +2,6 @@
 noinst_LIBRARIES += libanswer.a
 libanswer_a_SOURCES = \
 	gateway/answer/page.c gateway/answer/page.h \
+	gateway/answer/reader.c gateway/answer/reader.h \
 	gateway/answer/span.c gateway/answer/span.h
 libanswer_a_CFLAGS = $(AM_CFLAGS)

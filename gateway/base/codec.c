@@ -18,6 +18,7 @@
 #include <zlib.h>
 #endif
 
+#include "gateway/base/buf.h"
 #include "gateway/base/codec.h"
 #include "gateway/base/limits.h"
 
@@ -32,6 +33,10 @@ little_endian(const uint8_t *at, size_t count)
 		value = value << 8 | at[i];
 	return value;
 }
+
+/* what becomes of content that is given to a deflater */
+enum deflate_how { DEFLATE_MORE, DEFLATE_FLUSH, DEFLATE_END };
+#define DEFLATE_ROOM_BYTES ((size_t)64 * KIB)
 
 /* --- the engine: one deflate stream and its trailer, both checked */
 
@@ -119,6 +124,55 @@ codec_crc32(uint32_t crc, const void *bytes, size_t len)
 	return crc;
 }
 
+/* Its smallest match finder: measured on postures it makes less than a twentieth more bytes than
+ * zlib's level 1, at four times its speed. */
+#define DEFLATE_LEVEL 1
+
+struct deflater {
+	struct isal_zstream z;
+	uint8_t room[ISAL_DEF_LVL1_DEFAULT];
+};
+
+static bool
+deflater_begin(struct deflater *d)
+{
+	isal_deflate_init(&d->z);
+	d->z.level = DEFLATE_LEVEL;
+	d->z.level_buf = d->room;
+	d->z.level_buf_size = sizeof d->room;
+	d->z.gzip_flag = IGZIP_GZIP;
+	return true;
+}
+
+void
+deflater_free(struct deflater *d)
+{
+	free(d);
+}
+
+static void
+deflater_run(
+    struct deflater *d, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+{
+	struct isal_zstream *z = &d->z;
+	assert(len <= ENGINE_MOST);
+	z->next_in = (uint8_t *)(uintptr_t)bytes; /* it is only read: the library lacks the const */
+	z->avail_in = (uint32_t)len;
+	z->flush = how == DEFLATE_FLUSH ? SYNC_FLUSH : NO_FLUSH;
+	z->end_of_stream = how == DEFLATE_END;
+	do {
+		char *at = buf_room(out, DEFLATE_ROOM_BYTES);
+		if (at == NULL)
+			break;
+		z->next_out = (uint8_t *)at;
+		z->avail_out = DEFLATE_ROOM_BYTES;
+		int rc = isal_deflate(z);
+		assert(rc == COMP_OK); /* its only failures are ours: no level, no room for it */
+		buf_used(out, DEFLATE_ROOM_BYTES - z->avail_out);
+	} while (z->avail_out == 0);
+	leave_isal();
+}
+
 #else /* zlib */
 
 #define TRAILER_BYTES 8
@@ -204,7 +258,85 @@ codec_crc32(uint32_t crc, const void *bytes, size_t len)
 	return (uint32_t)crc32_z(crc, bytes, len);
 }
 
+#define DEFLATE_LEVEL 1
+
+struct deflater {
+	z_stream z;
+};
+
+static bool
+deflater_begin(struct deflater *d)
+{
+	return deflateInit2(
+		   &d->z, DEFLATE_LEVEL, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK;
+}
+
+void
+deflater_free(struct deflater *d)
+{
+	if (d != NULL)
+		deflateEnd(&d->z);
+	free(d);
+}
+
+static void
+deflater_run(
+    struct deflater *d, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+{
+	static const int flush[] = {Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FINISH};
+	z_stream *z = &d->z;
+	assert(len <= ENGINE_MOST);
+	z->next_in = bytes;
+	z->avail_in = (uInt)len;
+	do {
+		char *at = buf_room(out, DEFLATE_ROOM_BYTES);
+		if (at == NULL)
+			break;
+		z->next_out = (Bytef *)at;
+		z->avail_out = DEFLATE_ROOM_BYTES;
+		(void)deflate(z, flush[how]); /* Z_BUF_ERROR: there was nothing to do */
+		buf_used(out, DEFLATE_ROOM_BYTES - z->avail_out);
+	} while (z->avail_out == 0);
+}
+
 #endif
+
+/* --- out */
+
+struct deflater *
+deflater_new(void)
+{
+	struct deflater *d = calloc(1, sizeof *d);
+	if (d != NULL && !deflater_begin(d)) {
+		free(d);
+		d = NULL;
+	}
+	return d;
+}
+
+void
+deflater_add(struct deflater *d, const void *bytes, size_t len, struct buf *out)
+{
+	if (len > 0)
+		deflater_run(d, bytes, len, DEFLATE_MORE, out);
+}
+
+void
+deflater_flush(struct deflater *d, struct buf *out)
+{
+	/* the libraries give an empty block only where something came since the last one */
+	static const char empty[] = {0, 0, 0, (char)0xff, (char)0xff};
+	size_t len = out->len;
+	deflater_run(d, NULL, 0, DEFLATE_FLUSH, out);
+	if (out->len == len)
+		buf_add(out, empty, sizeof empty);
+}
+
+void
+deflater_end(struct deflater *d, struct buf *out)
+{
+	deflater_run(d, NULL, 0, DEFLATE_END, out);
+}
 
 /* --- the framing */
 

@@ -1,4 +1,4 @@
-/* gzip in, CRC-32: the only includer of zlib and libisal.
+/* gzip in, gzip out, CRC-32: the only includer of zlib and libisal.
  *
  * The inflater takes the bytes of one upstream answer as they arrive and gives back its content.
  * What it is is decided by the first byte, never by a header: 1f begins gzip, anything else
@@ -42,6 +42,24 @@ enum status inflater_finish(struct inflater *inf) NODISCARD;
 
 uint64_t inflater_content_bytes(const struct inflater *inf);
 bool inflater_was_gzip(const struct inflater *inf);
+
+/* --- out: one gzip member of one content, made as it comes, at the libraries' fastest level */
+
+struct deflater;
+struct buf;
+
+/* NULL when out of memory. deflater_free(NULL) is fine. */
+struct deflater *deflater_new(void) NODISCARD;
+void deflater_free(struct deflater *d);
+
+/* Appends to out what `len` bytes of content give; most of it may still be held back. A failure is
+ * the buffer's. */
+void deflater_add(struct deflater *d, const void *bytes, size_t len, struct buf *out);
+/* Appends all that is held back, to a byte's end, so that whoever inflates has all content so far;
+ * without any, an empty block all the same, which no decoder notices (RFC 1951 3.2.4). */
+void deflater_flush(struct deflater *d, struct buf *out);
+/* Appends the rest and the trailer. Nothing may follow. */
+void deflater_end(struct deflater *d, struct buf *out);
 
 /* CRC-32 as gzip has it (ISO 3309). Begin with 0. */
 uint32_t codec_crc32(uint32_t crc, const void *bytes, size_t len);

@@ -214,6 +214,7 @@ call_progress_locked(const struct call *c)
 	f->progress.batches_seen += f->got[c->index].batches_seen;
 	f->progress.batches_announced += f->got[c->index].batches_announced;
 	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
+	flight_call_ended(f->flight, c->index, c->info.attempt, c->info.records);
 }
 
 /* A call has failed for good, and its fetch with it. */

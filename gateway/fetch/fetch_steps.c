@@ -339,7 +339,10 @@ fetch_step_pull(struct fetch *f)
 	f->call_count = (size_t)f->progress.calls_planned;
 	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
 	const struct cache_stage_events events = {.committed = on_committed, .ctx = f};
-	return cache_stage_open(f->owner->o.cache, &events, clock_wall_ms(), &f->stage);
+	enum status st = cache_stage_open(f->owner->o.cache, &events, clock_wall_ms(), &f->stage);
+	if (st == STATUS_OK)
+		flight_staged(f->flight, cache_stage_id(f->stage));
+	return st;
 }
 
 /* Whether what the result lacks is lacking in the new one, too, and more besides. */

@@ -28,9 +28,11 @@ struct flight {
 	size_t asker_count;
 	struct flight_view view;
 	struct cache_result *result;
-	/* watermark: committed records of each call's current attempt */
+	/* watermark: of each call's current attempt what is committed */
+	uint64_t stage;
 	struct flight_mark {
 		uint32_t attempt;
+		bool ended;
 		uint64_t records;
 	} * marks;
 	size_t mark_count;
@@ -457,7 +459,17 @@ flight_progress(struct flight *f, enum flight_state state, const struct flight_p
 }
 
 void
-flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records)
+flight_staged(struct flight *f, uint64_t stage)
+{
+	lock_take(&f->owner->lock);
+	f->stage = stage;
+	f->mark_count = 0;
+	lock_drop(&f->owner->lock);
+}
+
+/* Out of memory, the mark is lost: who reads along waits for the end of the fetch. */
+static void
+set_mark(struct flight *f, uint32_t call, struct flight_mark mark)
 {
 	lock_take(&f->owner->lock);
 	if (call >= f->mark_count) {
@@ -470,10 +482,22 @@ flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t rec
 		}
 	}
 	if (call < f->mark_count) {
-		f->marks[call] = (struct flight_mark){attempt, records};
+		f->marks[call] = mark;
 		pthread_cond_broadcast(&f->changed);
 	}
 	lock_drop(&f->owner->lock);
+}
+
+void
+flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records)
+{
+	set_mark(f, call, (struct flight_mark){attempt, false, records});
+}
+
+void
+flight_call_ended(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records)
+{
+	set_mark(f, call, (struct flight_mark){attempt, true, records});
 }
 
 void
@@ -519,17 +543,47 @@ flight_look(struct flight *f, struct flight_view *ret)
 	lock_drop(&f->owner->lock);
 }
 
-bool
-flight_watermark(struct flight *f, uint32_t call, uint32_t *ret_attempt, uint64_t *ret_records)
+static void
+look_at_call_locked(const struct flight *f, uint32_t call, struct flight_call *ret)
+{
+	*ret = (struct flight_call){.stage = f->stage, .flight_ended = ended(f)};
+	if (call >= f->mark_count)
+		return;
+	ret->attempt = f->marks[call].attempt;
+	ret->records = f->marks[call].records;
+	ret->ended = f->marks[call].ended;
+}
+
+void
+flight_call(struct flight *f, uint32_t call, struct flight_call *ret)
 {
 	lock_take(&f->owner->lock);
-	bool any = call < f->mark_count && f->marks[call].records > 0;
-	if (any) {
-		*ret_attempt = f->marks[call].attempt;
-		*ret_records = f->marks[call].records;
-	}
+	look_at_call_locked(f, call, ret);
 	lock_drop(&f->owner->lock);
-	return any;
+}
+
+static bool
+same_call(const struct flight_call *a, const struct flight_call *b)
+{
+	return a->stage == b->stage && a->attempt == b->attempt && a->records == b->records &&
+	       a->ended == b->ended && a->flight_ended == b->flight_ended;
+}
+
+bool
+flight_wait_call(struct flight *f, uint32_t call, const struct flight_call *seen, int64_t until_ms)
+{
+	struct flights *fs = f->owner;
+	struct flight_call now;
+	lock_take(&fs->lock);
+	for (;;) {
+		look_at_call_locked(f, call, &now);
+		if (!same_call(&now, seen) || fs->stopped || clock_mono_ms() >= until_ms)
+			break;
+		lock_wait(&fs->lock, &f->changed, until_ms);
+	}
+	bool go_on = !fs->stopped;
+	lock_drop(&fs->lock);
+	return go_on;
 }
 
 const char *

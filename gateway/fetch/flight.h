@@ -113,8 +113,12 @@ void flight_release(struct flight *f); /* NULL is fine */
 /* --- the fetch's side */
 
 void flight_progress(struct flight *f, enum flight_state state, const struct flight_progress *p);
+/* From now on records come to this stage; what came to another counts no longer. */
+void flight_staged(struct flight *f, uint64_t stage);
 /* Up to `records` of (call, attempt) can be read from the stage. */
 void flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records);
+/* The call has ended well: these are all of its records. */
+void flight_call_ended(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records);
 /* Ends it and wakes everyone. Takes a reference to the result if status is STATUS_OK. */
 void flight_end(
     struct flight *f, enum status status, int64_t retry_after_ms, struct cache_result *result);
@@ -124,10 +128,20 @@ void flight_end(
 /* Until it has ended or the time is reached (monotonic). True once it has ended. */
 bool flight_wait(struct flight *f, int64_t until_ms);
 void flight_look(struct flight *f, struct flight_view *ret);
-/* The watermark: how many records of the call can be read, and of which attempt. A smaller attempt
- * seen before counts no longer. False if nothing of the call is committed yet. */
-bool flight_watermark(
-    struct flight *f, uint32_t call, uint32_t *ret_attempt, uint64_t *ret_records);
+/* The watermark of one call that stores records. */
+struct flight_call {
+	uint64_t stage;    /* id of the stage that has them (cache_stage_id()); 0: none yet */
+	uint32_t attempt;  /* the one that counts now; what an earlier one brought may be gone */
+	uint64_t records;  /* how many of them can be read */
+	bool ended;        /* well: there are no more */
+	bool flight_ended; /* all of it: see flight_look() for how */
+};
+/* What is known of the call; of one that has brought nothing yet, all but the stage is 0. */
+void flight_call(struct flight *f, uint32_t call, struct flight_call *ret);
+/* Waits until that is something else than `seen` or the time is reached (monotonic). False: all
+ * waiting has ended. */
+bool flight_wait_call(
+    struct flight *f, uint32_t call, const struct flight_call *seen, int64_t until_ms);
 /* Who began it, and what is fetched. Borrowed while the flight is held. */
 const char *flight_consumer(const struct flight *f);
 const uint8_t *flight_digest(const struct flight *f);

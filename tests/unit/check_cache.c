@@ -355,10 +355,14 @@ compare_memo(struct cache_view *v, const struct cache_source *src, size_t call, 
 {
 	uint8_t want[8];
 	const uint8_t *memo;
-	size_t len, want_len = memo_of(call, n, want);
-	enum status st = cache_view_memo(v, src, n, &memo, &len);
-	if (st == STATUS_OK)
-		must(len == want_len && memcmp(memo, want, len) == 0);
+	size_t want_len = memo_of(call, n, want);
+	struct cache_block b;
+	enum status st = cache_view_block(v, src, n, &b);
+	if (st != STATUS_OK)
+		return st;
+	memo = cache_block_memo(&b, &b.rows[0]);
+	must(memo != NULL);
+	must(b.rows[0].memo_len == want_len && memcmp(memo, want, want_len) == 0);
 	return st;
 }
 
@@ -869,7 +873,7 @@ START_TEST(reads_nothing_beyond_a_part)
 	struct cache_result *r;
 	struct cache_view *v;
 	const struct row *rows;
-	const uint8_t *memo;
+	struct cache_block block;
 	size_t count;
 	publish(&s);
 	ck_status(lookup(1, &r), STATUS_OK);
@@ -878,7 +882,7 @@ START_TEST(reads_nothing_beyond_a_part)
 	ck_status(cache_view_rows(v, &src, 50, &rows, &count), STATUS_NOT_FOUND);
 	ck_status(cache_view_rows(v, &src, 5000, &rows, &count), STATUS_NOT_FOUND);
 	ck_status(cache_view_rows(v, &src, UINT64_MAX, &rows, &count), STATUS_NOT_FOUND);
-	ck_status(cache_view_memo(v, &src, 50, &memo, &count), STATUS_NOT_FOUND);
+	ck_status(cache_view_block(v, &src, 50, &block), STATUS_NOT_FOUND);
 	src.attempt = 9;
 	ck_status(cache_view_rows(v, &src, 0, &rows, &count), STATUS_NOT_FOUND);
 	src.call = 9;

@@ -403,19 +403,30 @@ START_TEST(the_watermark_follows_the_current_attempt)
 {
 	struct flights *fs = flights_new();
 	bool leader;
-	uint32_t attempt = 9;
-	uint64_t records = 9;
+	struct flight_call c;
 	struct flight *f = join(fs, digest_a, "a", &leader);
-	ck_assert(!flight_watermark(f, 0, &attempt, &records));
+	flight_call(f, 0, &c);
+	ck_assert_uint_eq(c.stage, 0);
+	flight_staged(f, 7);
 	flight_committed(f, 40, 0, 100);
-	ck_assert(!flight_watermark(f, 39, &attempt, &records));
-	ck_assert(flight_watermark(f, 40, &attempt, &records));
-	ck_assert_uint_eq(attempt, 0);
-	ck_assert_uint_eq(records, 100);
+	flight_call(f, 39, &c);
+	ck_assert_uint_eq(c.records, 0);
+	flight_call(f, 40, &c);
+	ck_assert_uint_eq(c.stage, 7);
+	ck_assert_uint_eq(c.attempt, 0);
+	ck_assert_uint_eq(c.records, 100);
 	flight_committed(f, 40, 1, 20);
-	ck_assert(flight_watermark(f, 40, &attempt, &records));
-	ck_assert_uint_eq(attempt, 1);
-	ck_assert_uint_eq(records, 20);
+	flight_call_ended(f, 40, 1, 30);
+	flight_call(f, 40, &c);
+	ck_assert_uint_eq(c.attempt, 1);
+	ck_assert_uint_eq(c.records, 30);
+	ck_assert(c.ended && !c.flight_ended);
+	/* another version of the upstream is asked: it begins anew */
+	flight_staged(f, 8);
+	flight_call(f, 40, &c);
+	ck_assert_uint_eq(c.stage, 8);
+	ck_assert_uint_eq(c.records, 0);
+	ck_assert(!c.ended);
 	flight_release(f);
 	flights_free(fs);
 }
