@@ -9,9 +9,10 @@
 
 #include "tests/simulator/ask.h"
 #include "tests/simulator/dates.h"
+#include "tests/simulator/lists.h"
 
 enum param {
-#define PARAM(name, text, reader) PARAM_##name,
+#define PARAM(name, text, reader, list_since, hostids_since, info_since) PARAM_##name,
 #include "tests/simulator/params_table.h"
 #undef PARAM
 	PARAMS
@@ -19,8 +20,8 @@ enum param {
 #define SET(name) (UINT32_C(1) << PARAM_##name)
 
 static const struct version versions[] = {
-#define UPSTREAM(api, name, most_policies, by_posture, sca, unknown, params)                       \
-	{API_##api, name, most_policies, by_posture, sca, unknown, params},
+#define UPSTREAM(api, number, most_policies, traits, members)                                      \
+	{API_##api, number, #number ".0", most_policies, traits, members},
 #include "tests/simulator/versions_table.h"
 #undef UPSTREAM
 };
@@ -55,60 +56,29 @@ complain(struct complaint *ret, unsigned code, const char *fmt, ...)
 #define CODE_CONFLICT 1904
 #define CODE_VALUE 1905
 
-bool
-list_next(const char **at, char *item, size_t size)
+static bool
+is_retired(enum api api, const char *name, const struct options *opt)
 {
-	if (*at == NULL)
-		return false;
-	const char *p = *at + strspn(*at, " ");
-	size_t len = strcspn(p, ",");
-	*at = p[len] == ',' ? p + len + 1 : NULL;
-	while (len > 0 && p[len - 1] == ' ')
-		len--;
-	snprintf(item, size, "%.*s", (int)(len < size ? len : size - 1), p);
-	return true;
-}
-
-bool
-id_parse(const char *text, uint64_t *ret_id)
-{
-	size_t len = strspn(text, "0123456789");
-	if (len == 0 || len > 19 || text[len] != '\0')
-		return false;
-	uint64_t id = strtoull(text, NULL, 10); /* 19 digits fit */
-	if (id > INT64_MAX)
-		return false;
-	*ret_id = id;
-	return true;
-}
-
-bool
-list_has(const char *list, const char *word, size_t len)
-{
-	char item[32];
-	for (const char *at = list; list_next(&at, item, sizeof(item));)
-		if (strlen(item) == len && memcmp(item, word, len) == 0)
-			return true;
-	return false;
+	char of_api[32];
+	snprintf(of_api, sizeof(of_api), "%s/%s", api_names[api], name);
+	return list_has(opt->retired, name, strlen(name)) ||
+	       list_has(opt->retired, of_api, strlen(of_api));
 }
 
 const struct version *
-version_find(enum api api, const char *name, size_t len, const struct options *opt)
+version_find(enum api api, const char *name, const struct options *opt)
 {
-	if (list_has(opt->retired, name, len))
-		return NULL;
 	for (size_t i = 0; i < sizeof(versions) / sizeof(versions[0]); i++)
-		if (versions[i].api == api && strlen(versions[i].name) == len &&
-		    memcmp(versions[i].name, name, len) == 0)
-			return &versions[i];
+		if (versions[i].api == api && strcmp(versions[i].name, name) == 0)
+			return is_retired(api, name, opt) ? NULL : &versions[i];
 	return NULL;
 }
 
 void
 ask_init(struct ask *a, const struct version *v)
 {
-	*a = (struct ask){.sca = v->sca,
-	    .unknown = v->unknown,
+	*a = (struct ask){.sca = (v->traits & TRAIT_SCA) != 0,
+	    .members = v->members,
 	    .evaluated_since = INT64_MIN,
 	    .changed_since = INT64_MIN};
 }
@@ -329,19 +299,34 @@ read_asset_state(struct ask *a, const char *value)
 static const struct {
 	const char *name;
 	reader_f *read;
+	unsigned since[APIS]; /* 0: never */
 } params[PARAMS] = {
-#define PARAM(name, text, reader) {text, reader},
+#define PARAM(name, text, reader, list_since, hostids_since, info_since)                           \
+	{text, reader,                                                                             \
+	    {[API_POLICY_LIST] = list_since,                                                       \
+		[API_HOSTIDS] = hostids_since,                                                     \
+		[API_POSTURE_INFO] = info_since}},
 #include "tests/simulator/params_table.h"
 #undef PARAM
 };
+
+/* The parameter of that name that a version has, or PARAMS. */
+static unsigned
+param_find(const struct version *v, const char *name)
+{
+	unsigned i = 0;
+	while (i < PARAMS && strcmp(params[i].name, name) != 0)
+		i++;
+	if (i == PARAMS || params[i].since[v->api] == 0 || params[i].since[v->api] > v->number)
+		return PARAMS;
+	return i;
+}
 
 bool
 ask_param(struct ask *a, const struct version *v, const char *name, const char *value,
     struct complaint *ret)
 {
-	unsigned i = 0;
-	while (i < PARAMS && ((v->params >> i & 1) == 0 || strcmp(params[i].name, name) != 0))
-		i++;
+	unsigned i = param_find(v, name);
 	if (i == PARAMS)
 		return complain(ret, CODE_UNKNOWN, "Unrecognized parameter: %.60s", name);
 	if (a->seen >> i & 1)
@@ -353,9 +338,23 @@ ask_param(struct ask *a, const struct version *v, const char *name, const char *
 	return true;
 }
 
-bool
-ask_check(const struct ask *a, struct complaint *ret)
+static unsigned
+list_length(const char *list)
 {
+	char item[32];
+	unsigned length = 0;
+	for (const char *at = list; list_next(&at, item, sizeof(item));)
+		length++;
+	return length;
+}
+
+bool
+ask_check(const struct ask *a, const struct version *v, struct complaint *ret)
+{
+	if ((v->traits & TRAIT_WANTS_POLICIES) && a->policies == NULL)
+		return complain(ret, CODE_MISSING, "policyId is missing");
+	if (v->most_policies > 0 && list_length(a->policies) > v->most_policies)
+		return complain(ret, CODE_VALUE, "At most %u policies a call", v->most_policies);
 	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
 		bool other = (a->seen & rules[i].other) != 0;
 		if ((a->seen & rules[i].with) != 0 && other != rules[i].needs)
@@ -466,7 +465,7 @@ body_element(struct ask *a, const struct version *v, const struct corpus *c, con
 	if (subscription != (uint64_t)c->opt.subscription)
 		return complain(ret, CODE_VALUE, "subscriptionId is not that of the account");
 	const json_t *postures = json_object_get(element, "postureId");
-	if (postures != NULL && v->by_posture)
+	if (postures != NULL && (v->traits & TRAIT_POSTURE_IDS))
 		return body_postures(a, postures, ret);
 	return body_hosts(a, c, element, ret);
 }
@@ -501,15 +500,15 @@ ask_body(struct ask *a, const struct version *v, const struct corpus *c, const s
 unsigned
 ask_show(const struct ask *a)
 {
-	unsigned show = a->evidence ? SHOW_EVIDENCE : 0;
-	if (a->evidence && !a->basic_only)
-		show |= SHOW_EXTENDED;
-	if (a->cloud)
-		show |= SHOW_CLOUD;
-	if (a->qds)
-		show |= SHOW_QDS;
-	if (a->unknown)
-		show |= SHOW_UNKNOWN;
+	unsigned show = a->members;
+	if (!a->evidence)
+		show &= ~SHOW_EVIDENCE;
+	if (a->basic_only)
+		show &= ~SHOW_EXTENDED;
+	if (!a->cloud)
+		show &= ~SHOW_CLOUD;
+	if (!a->qds)
+		show &= ~SHOW_QDS;
 	return show;
 }
 

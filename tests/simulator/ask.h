@@ -16,18 +16,22 @@
 #define ASK_BODY_BYTES ((size_t)4 * 1024 * 1024)
 #define ASK_POSTURE_IDS 400000 /* a range counts its width */
 
+/* Traits of a version: bits. */
+#define TRAIT_SCA 1u            /* knows SCA assets too */
+#define TRAIT_WANTS_POLICIES 2u /* policyId has to be given */
+#define TRAIT_MANAGER 4u        /* is for the role Manager only */
+#define TRAIT_POSTURE_IDS 8u    /* takes bodies with postureId */
+
 struct version {
 	enum api api;
+	unsigned number;
 	const char *name;
-	unsigned most_policies;
-	bool by_posture;
-	bool sca;     /* knows SCA assets too */
-	bool unknown; /* its records have members that no document knows */
-	uint32_t params;
+	unsigned most_policies; /* of a list, elements of a body; 0: any */
+	unsigned traits;
+	unsigned members; /* SHOW_* that its records can have */
 };
 /* NULL: not a version that answers. */
-const struct version *version_find(
-    enum api api, const char *name, size_t len, const struct options *opt);
+const struct version *version_find(enum api api, const char *name, const struct options *opt);
 
 enum deployment { DEPLOYMENT_ALL, DEPLOYMENT_ON_PREM, DEPLOYMENT_CLOUD };
 enum asset_state { ASSET_ALL, ASSET_ACTIVE, ASSET_TERMINATED };
@@ -40,8 +44,9 @@ struct id_span {
 };
 
 struct ask {
-	uint32_t seen;     /* parameters given */
-	bool sca, unknown; /* as its version */
+	uint32_t seen;    /* parameters given */
+	bool sca;         /* as its version, */
+	unsigned members; /* and so are these */
 	bool evidence, basic_only, plain, exclude_inactive, cloud, qds, tags;
 	int64_t evaluated_since, changed_since;
 	int64_t scan_first, scan_last; /* lastScanDate: the day, or its first second */
@@ -71,19 +76,15 @@ void ask_free(struct ask *a);
 bool ask_param(struct ask *a, const struct version *v, const char *name, const char *value,
     struct complaint *ret);
 /* After the last one: what has to stand together, and what must not. */
-bool ask_check(const struct ask *a, struct complaint *ret);
+bool ask_check(const struct ask *a, const struct version *v, struct complaint *ret);
 /* The JSON body of postureInfo. */
 bool ask_body(struct ask *a, const struct version *v, const struct corpus *c,
     const struct sbuf *body, struct complaint *ret);
 
-unsigned ask_show(const struct ask *a); /* SHOW_* */
+/* SHOW_*: what its version can, less what it did not ask for. */
+unsigned ask_show(const struct ask *a);
 bool ask_wants_host(const struct ask *a, const struct corpus *c, const struct host *host);
 bool ask_wants(const struct ask *a, const struct corpus *c, const struct host *host,
     const struct posture *posture);
-
-/* The next item of a comma-separated list, trimmed, in `item` (cut to its size); false: no more. */
-bool list_next(const char **at, char *item, size_t size);
-bool list_has(const char *list, const char *word, size_t len);
-bool id_parse(const char *text, uint64_t *ret_id);
 
 #endif

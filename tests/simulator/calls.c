@@ -7,6 +7,7 @@
 
 #include "tests/simulator/calls.h"
 #include "tests/simulator/dates.h"
+#include "tests/simulator/lists.h"
 #include "tests/simulator/sim.h"
 
 /* --- routes */
@@ -269,7 +270,7 @@ read_call(struct call *call, const struct version *v, struct ask *ask, struct co
 {
 	struct param_reading reading = {ask, v, complaint, true};
 	call_params(call, read_param, &reading);
-	if (!reading.good || !ask_check(ask, complaint))
+	if (!reading.good || !ask_check(ask, v, complaint))
 		return false;
 	return call->api != API_POSTURE_INFO ||
 	       ask_body(ask, v, call->corpus, &call->body, complaint);
@@ -279,11 +280,14 @@ static void
 answer_versioned(struct call *call, struct reply *r)
 {
 	const struct options *opt = &call->corpus->opt;
-	const struct version *v =
-	    version_find(call->api, call->version, strlen(call->version), opt);
+	const struct version *v = version_find(call->api, call->version, opt);
 	if (v == NULL) {
 		reply_error(
 		    r, opt, (unsigned)opt->retired_status, 0, "This version is not available");
+		return;
+	}
+	if ((v->traits & TRAIT_MANAGER) && !opt->manager) {
+		reply_error(r, opt, 403, 0, "This API is for the role Manager only");
 		return;
 	}
 	if (call->body_too_large) {

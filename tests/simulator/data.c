@@ -25,7 +25,9 @@ struct control {
 	unsigned criticality;
 	const char *label;
 	struct sbuf instance;    /* the value */
-	struct sbuf body;        /* controlId .. technologyId */
+	struct sbuf body;        /* controlId .. remediation */
+	struct sbuf groups;      /* category, subCategory */
+	struct sbuf reference;   /* controlReference, technologyId */
 	struct sbuf ratings;     /* technology, criticality */
 	struct sbuf expected;    /* the value of expectedValues */
 	struct sbuf description; /* the value */
@@ -105,10 +107,20 @@ control_body(const struct corpus *c, const struct control *ctl, struct sbuf *b)
 			sbuf_text(b, PICK(texts_remediation, (ctl->hash >> 32) + i));
 		sbuf_add(b, "\"", 1);
 	}
+}
+
+static void
+control_groups(const struct control *ctl, struct sbuf *b)
+{
 	sbuf_text(b, ",\"category\":");
 	quoted(b, PICK(texts_category, ctl->hash >> 12));
-	sbuf_printf(b, ",\"subCategory\":\"Group %u / Rules\",\"controlReference\":",
-	    (unsigned)(ctl->hash >> 40) % 9);
+	sbuf_printf(b, ",\"subCategory\":\"Group %u / Rules\"", (unsigned)(ctl->hash >> 40) % 9);
+}
+
+static void
+control_reference(const struct control *ctl, struct sbuf *b)
+{
+	sbuf_text(b, ",\"controlReference\":");
 	if (ctl->hash % 3 == 0)
 		sbuf_printf(b, "\"%u.%u.%u\"", (unsigned)(ctl->hash >> 4) % 20,
 		    (unsigned)(ctl->hash >> 9) % 9, (unsigned)(ctl->hash >> 13) % 30);
@@ -131,6 +143,8 @@ control_make(const struct corpus *c, uint32_t index, struct control *ctl)
 	else
 		sbuf_text(&ctl->instance, "\"os\"");
 	control_body(c, ctl, &ctl->body);
+	control_groups(ctl, &ctl->groups);
+	control_reference(ctl, &ctl->reference);
 	sbuf_printf(&ctl->ratings,
 	    ",\"technology\":{\"id\":%u,\"name\":\"%s\"},\"criticality\":{\"label\":\"%s\","
 	    "\"value\":%u}",
@@ -173,6 +187,8 @@ corpus_unref(struct corpus *c)
 		struct control *ctl = &c->controls[i];
 		sbuf_free(&ctl->instance);
 		sbuf_free(&ctl->body);
+		sbuf_free(&ctl->groups);
+		sbuf_free(&ctl->reference);
 		sbuf_free(&ctl->ratings);
 		sbuf_free(&ctl->expected);
 		sbuf_free(&ctl->description);
@@ -385,12 +401,24 @@ host_names(const struct host *host, struct sbuf *b)
 }
 
 static void
-host_body(const struct corpus *c, const struct host *host, struct sbuf *b)
+host_resource(const struct host *host, struct sbuf *b)
+{
+	if (host->cloud)
+		sbuf_printf(b, ",\"CLOUD_RESOURCE_ID\":\"9%" PRIu64 "\"", host->id);
+	else
+		sbuf_text(b, ",\"CLOUD_RESOURCE_ID\":null");
+}
+
+static void
+host_body(const struct corpus *c, const struct host *host, unsigned show, struct sbuf *b)
 {
 	static const char *const tracking[] = {"IP", "AGENT", "DNS Hostname", "EC2"};
 	uint64_t hash = host->hash;
-	sbuf_printf(b, ",\"hostId\":%" PRIu64 ",\"ip\":\"10.%u.%u.%u\",\"trackingMethod\":\"%s\"",
-	    host->id, (unsigned)(host->id >> 16) & 0xffu, (unsigned)(host->id >> 8) & 0xffu,
+	sbuf_printf(b, ",\"hostId\":%" PRIu64, host->id);
+	if (show & SHOW_RESOURCE_EARLY)
+		host_resource(host, b);
+	sbuf_printf(b, ",\"ip\":\"10.%u.%u.%u\",\"trackingMethod\":\"%s\"",
+	    (unsigned)(host->id >> 16) & 0xffu, (unsigned)(host->id >> 8) & 0xffu,
 	    (unsigned)host->id & 0xffu, PICK(tracking, hash));
 	host_names(host, b);
 	sbuf_printf(b, ",\"networkId\":%s,\"networkName\":\"%s\",\"complianceLastScanDate\":",
@@ -405,48 +433,66 @@ host_body(const struct corpus *c, const struct host *host, struct sbuf *b)
 	    (uint64_t)c->opt.subscription, c->opt.subscription + 1, UINT64_C(70000000) + host->id);
 }
 
-/* The older text form for some, the object for the others, null where there is no cloud. */
+/* The older text form of cloudResourceMetadata; it says what the object says. */
 static void
-host_cloud(const struct host *host, struct sbuf *b)
+cloud_text(const struct host *host, struct sbuf *b)
+{
+	unsigned last = (unsigned)host->id & 0xffu;
+	sbuf_printf(b,
+	    "\"{'Public IP Address':'192.0.2.%u', 'Private IP Address':'10.0.0.%u', "
+	    "'Machine Type':'sim-2', 'Zone':'null', "
+	    "'ProjectId':'sim-project', 'State':'%s', 'Network':'N/A', 'MAC "
+	    "Address':'null'}\"",
+	    last, last, host->terminated ? "STOPPED" : "RUNNING");
+}
+
+static void
+cloud_object(const struct host *host, struct sbuf *b)
+{
+	unsigned last = (unsigned)host->id & 0xffu;
+	sbuf_printf(b,
+	    "{\"publicIpAddress\":\"192.0.2.%u\",\"privateIpAddress\":\"10.0.0.%u\","
+	    "\"machineType\":\"sim-2\",\"zone\":null,"
+	    "\"projectId\":\"sim-project\",\"state\":\"%s\",\"network\":\"N/"
+	    "A\",\"macAddress\":null}",
+	    last, last, host->terminated ? "STOPPED" : "RUNNING");
+}
+
+/* cloudResourceMetadata is the text for some and the object for others where a version has both;
+ * no cloud: null. */
+static void
+host_cloud(const struct host *host, unsigned show, struct sbuf *b)
 {
 	if (!host->cloud) {
 		sbuf_text(b, "null");
 		return;
 	}
-	unsigned last = (unsigned)host->id & 0xffu;
+	unsigned forms = show & (SHOW_CLOUD_TEXT | SHOW_CLOUD_OBJECT);
+	bool as_text =
+	    forms == SHOW_CLOUD_TEXT || (forms != SHOW_CLOUD_OBJECT && (host->hash >> 12) % 2 == 0);
 	sbuf_printf(b,
 	    "{\"cloudProvider\":\"GCP\",\"cloudService\":\"Compute "
 	    "Engine\",\"cloudResourceId\":\"9%" PRIu64
 	    "\",\"cloudResourceType\":\"Instance\",\"cloudAccountId\":\"440000%u\","
 	    "\"cloudImageId\":null,\"cloudResourceMetadata\":",
-	    host->id, last);
-	if ((host->hash >> 12) % 2 == 0)
-		sbuf_printf(b,
-		    "\"{'Public IP Address':'192.0.2.%u', 'Private IP Address':'10.0.0.%u', "
-		    "'Machine Type':'sim-2', 'Zone':'null', "
-		    "'ProjectId':'sim-project', 'State':'%s', 'Network':'N/A', 'MAC "
-		    "Address':'null'}\"}",
-		    last, last, host->terminated ? "STOPPED" : "RUNNING");
+	    host->id, (unsigned)host->id & 0xffu);
+	if (as_text)
+		cloud_text(host, b);
 	else
-		sbuf_printf(b,
-		    "{\"publicIpAddress\":\"192.0.2.%u\",\"privateIpAddress\":\"10.0.0.%u\","
-		    "\"machineType\":\"sim-2\",\"zone\":null,"
-		    "\"projectId\":\"sim-project\",\"state\":\"%s\",\"network\":\"N/"
-		    "A\",\"macAddress\":null}}",
-		    last, last, host->terminated ? "STOPPED" : "RUNNING");
+		cloud_object(host, b);
+	sbuf_text(b, "}");
 }
 
 void
-host_text_make(const struct corpus *c, const struct host *host, struct host_text *t)
+host_text_make(const struct corpus *c, const struct host *host, unsigned show, struct host_text *t)
 {
 	t->head.len = t->body.len = t->cloud.len = t->tail.len = 0;
 	host_head(c, host, &t->head);
-	host_body(c, host, &t->body);
-	host_cloud(host, &t->cloud);
-	if (host->cloud)
-		sbuf_printf(&t->tail, ",\"CLOUD_RESOURCE_ID\":\"9%" PRIu64 "\"}", host->id);
-	else
-		sbuf_text(&t->tail, ",\"CLOUD_RESOURCE_ID\":null}");
+	host_body(c, host, show, &t->body);
+	host_cloud(host, show, &t->cloud);
+	if ((show & SHOW_RESOURCE_EARLY) == 0)
+		host_resource(host, &t->tail);
+	sbuf_text(&t->tail, "}");
 }
 
 void
@@ -528,6 +574,17 @@ extended_text(const struct corpus *c, uint64_t hash, int64_t bytes, struct sbuf 
 }
 
 static void
+record_extended(const struct corpus *c, const struct posture *s, uint64_t hash, struct sbuf *b)
+{
+	bool large = c->opt.large_every > 0 && s->hash % (uint64_t)c->opt.large_every == 0;
+	LITERAL(b, ",\"extendedEvidence\":");
+	if (hash % 9 == 0 && !large)
+		LITERAL(b, "null");
+	else
+		extended_text(c, hash, large ? c->opt.large_bytes : c->opt.evidence_bytes, b);
+}
+
+static void
 record_evidence(const struct corpus *c, const struct host *host, const struct posture *s,
     unsigned show, struct sbuf *b)
 {
@@ -546,19 +603,17 @@ record_evidence(const struct corpus *c, const struct host *host, const struct po
 		LITERAL(b, "\",\"");
 	}
 	sbuf_u64(b, hash >> 48);
-	LITERAL(b, "\"],\"actualValues\":null,\"directoryFimUdc\":null,\"lastUpdated\":");
-	date_or_none(b, hash % 8 != 0, host->scanned_s);
-	if (show & SHOW_EXTENDED) {
-		LITERAL(b, ",\"extendedEvidence\":");
-		bool large = c->opt.large_every > 0 && s->hash % (uint64_t)c->opt.large_every == 0;
-		if (hash % 9 == 0 && !large)
-			LITERAL(b, "null");
-		else
-			extended_text(
-			    c, hash, large ? c->opt.large_bytes : c->opt.evidence_bytes, b);
+	LITERAL(b, "\"],\"actualValues\":null,\"directoryFimUdc\":null");
+	if (show & SHOW_UPDATED) {
+		LITERAL(b, ",\"lastUpdated\":");
+		date_or_none(b, hash % 8 != 0, host->scanned_s);
 	}
-	LITERAL(b, ",\"description\":");
-	sbuf_add(b, ctl->description.data, ctl->description.len);
+	if (show & SHOW_EXTENDED)
+		record_extended(c, s, hash, b);
+	if (show & SHOW_DESCRIPTION) {
+		LITERAL(b, ",\"description\":");
+		sbuf_add(b, ctl->description.data, ctl->description.len);
+	}
 	LITERAL(b, "}");
 }
 
@@ -576,17 +631,22 @@ record_cause(const struct corpus *c, const struct posture *s, struct sbuf *b)
 	LITERAL(b, "\"]}}");
 }
 
-/* Members that are there, null, or absent; one that nobody knows, with numbers whose spelling
- * would not survive a conversion. */
+/* There, null, or absent. */
 static void
-record_extras(const struct corpus *c, const struct posture *s, unsigned show, struct sbuf *b)
+record_attributes(const struct posture *s, struct sbuf *b)
 {
 	if (s->hash % 8 == 0)
 		LITERAL(b, ",\"userDefinedAttributesList\":[{\"name\":\"owner\",\"value\":\"team "
 			   "\\\"A\\\"\"},{\"name\":\"tier\",\"value\":null}]");
 	else if (s->hash % 8 < 6)
 		LITERAL(b, ",\"userDefinedAttributesList\":null");
-	if ((show & SHOW_UNKNOWN) == 0 || !c->opt.unknown_member || s->hash % 2 == 0)
+}
+
+/* A member that nobody knows, with numbers whose spelling would not survive a conversion. */
+static void
+record_unknown(const struct corpus *c, const struct posture *s, struct sbuf *b)
+{
+	if (!c->opt.unknown_member || s->hash % 2 == 0)
 		return;
 	LITERAL(b, ",\"auditTrail\":{\"revision\":0.10,\"skew\":-0,\"ceiling\":1e400,\"floor\":1E-"
 		   "400,\"exact\":12345678901234567.25,"
@@ -637,13 +697,19 @@ record_add(const struct corpus *c, const struct host *host, const struct host_te
 	sbuf_add(b, ctl->instance.data, ctl->instance.len);
 	sbuf_add(b, t->head.data, t->head.len);
 	sbuf_add(b, ctl->body.data, ctl->body.len);
+	if (show & SHOW_GROUPS)
+		sbuf_add(b, ctl->groups.data, ctl->groups.len);
+	sbuf_add(b, ctl->reference.data, ctl->reference.len);
 	record_verdicts(s, b);
 	record_dates(s, created_s, b);
 	sbuf_add(b, t->body.data, t->body.len);
 	sbuf_add(b, ctl->ratings.data, ctl->ratings.len);
 	record_evidence(c, host, s, show, b);
 	record_cause(c, s, b);
-	record_extras(c, s, show, b);
+	if (show & SHOW_GROUPS)
+		record_attributes(s, b);
+	if (show & SHOW_UNKNOWN)
+		record_unknown(c, s, b);
 	record_batch(batch, b->len - start + t->tail.len, b);
 	if (show & SHOW_QDS) {
 		LITERAL(b, ",\"qds\":");

@@ -69,20 +69,27 @@ bool control_is_active(const struct corpus *c, uint32_t p, uint32_t control);
 /* --- how it is written */
 
 /* Which members a record has: bits. */
-#define SHOW_EVIDENCE 1u
-#define SHOW_EXTENDED 2u /* only beside evidence */
-#define SHOW_CLOUD 4u
-#define SHOW_QDS 8u
-#define SHOW_UNKNOWN 16u /* what the option unknown-member asks for */
+#define SHOW_EVIDENCE 0x01u
+#define SHOW_UPDATED 0x02u     /* evidence.lastUpdated; this and the next two beside evidence */
+#define SHOW_EXTENDED 0x04u    /* evidence.extendedEvidence */
+#define SHOW_DESCRIPTION 0x08u /* evidence.description */
+#define SHOW_GROUPS 0x10u      /* category, subCategory, userDefinedAttributesList */
+#define SHOW_CLOUD 0x20u
+#define SHOW_CLOUD_TEXT 0x40u      /* cloudResourceMetadata is text, */
+#define SHOW_CLOUD_OBJECT 0x80u    /* or an object; with both bits either of them */
+#define SHOW_RESOURCE_EARLY 0x100u /* CLOUD_RESOURCE_ID behind hostId, not at the end */
+#define SHOW_QDS 0x200u
+#define SHOW_UNKNOWN 0x400u /* what the option unknown-member asks for */
 
-/* The texts of one host in one policy, made once for all of its records. */
+/* The texts of one host in one policy, made once for all records of an answer. */
 struct host_text {
 	struct sbuf head;  /* policyId .. netBios */
 	struct sbuf body;  /* hostId .. assetId */
 	struct sbuf cloud; /* the value of cloudMetaData */
-	struct sbuf tail;  /* CLOUD_RESOURCE_ID and the closing brace */
+	struct sbuf tail;  /* CLOUD_RESOURCE_ID if it comes last, and the closing brace */
 };
-void host_text_make(const struct corpus *c, const struct host *host, struct host_text *t);
+void host_text_make(
+    const struct corpus *c, const struct host *host, unsigned show, struct host_text *t);
 void host_text_free(struct host_text *t);
 
 struct batch_mark {

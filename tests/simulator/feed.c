@@ -10,6 +10,7 @@
 struct feed {
 	struct corpus *corpus;
 	struct ask ask;
+	unsigned show;
 	int64_t created_s;
 	struct gzip *gzip; /* NULL: plain */
 	struct sbuf json;  /* what goes into gzip */
@@ -103,6 +104,7 @@ feed_new(struct corpus *c, struct ask *a, int64_t created_s)
 	struct feed *f = sim_alloc(sizeof(*f));
 	f->corpus = corpus_ref(c);
 	f->ask = *a;
+	f->show = ask_show(a);
 	*a = (struct ask){0};
 	f->created_s = created_s;
 	f->pause_at = UINT64_MAX;
@@ -151,8 +153,7 @@ add_record(struct feed *f, const struct posture *posture, struct sbuf *b)
 	}
 	if (f->records++ > 0)
 		sbuf_add(b, ",", 1);
-	record_add(
-	    f->corpus, &f->host, &f->text, posture, ask_show(&f->ask), &mark, f->created_s, b);
+	record_add(f->corpus, &f->host, &f->text, posture, f->show, &mark, f->created_s, b);
 }
 
 /* The next posture of a list of IDs; false: no more. */
@@ -177,7 +178,7 @@ next_by_id(struct feed *f, struct posture *ret_posture)
 		if (!ask_wants(&f->ask, f->corpus, &host, ret_posture))
 			continue;
 		if (!f->in_host || host.id != f->host.id || host.p != f->host.p)
-			host_text_make(f->corpus, &host, &f->text);
+			host_text_make(f->corpus, &host, f->show, &f->text);
 		f->host = host;
 		f->in_host = true;
 		return true;
@@ -202,7 +203,7 @@ next_host(struct feed *f)
 		host_at(f->corpus, target->p, target->h, &f->host);
 		if (f->host.empty || !ask_wants_host(&f->ask, f->corpus, &f->host))
 			continue;
-		host_text_make(f->corpus, &f->host, &f->text);
+		host_text_make(f->corpus, &f->host, f->show, &f->text);
 		f->control = 0;
 		f->in_host = true;
 		return true;

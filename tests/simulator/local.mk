@@ -18,6 +18,7 @@ posturegate_simulator_SOURCES = \
 	tests/simulator/journal.c tests/simulator/journal.h \
 	tests/simulator/ledger.c tests/simulator/ledger.h \
 	tests/simulator/limits.c tests/simulator/limits.h \
+	tests/simulator/lists.c tests/simulator/lists.h \
 	tests/simulator/main.c \
 	tests/simulator/options.c tests/simulator/options.h tests/simulator/options_table.h \
 	tests/simulator/params_table.h \

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/simulator/apis.h"
 #include "tests/simulator/dates.h"
+#include "tests/simulator/lists.h"
 #include "tests/simulator/options.h"
 
 enum kind { KIND_NUMBER, KIND_FLAG, KIND_CHOICE, KIND_TEXT };
@@ -127,17 +129,66 @@ set_from_choice(struct options *o, const struct row *row, const char *text)
 	return NULL;
 }
 
+static bool
+is_date(const char *text)
+{
+	struct date_bound ignored;
+	return date_parse(text, &ignored);
+}
+
+static bool
+is_date_or_empty(const char *text)
+{
+	return text[0] == '\0' || is_date(text);
+}
+
+/* 4.0 or postureInfo/4.0: a digit, a point, a zero. A misspelt item would retire nothing, silently.
+ */
+static bool
+is_version(char *item)
+{
+	char *slash = strchr(item, '/');
+	const char *version = slash != NULL ? slash + 1 : item;
+	if (strlen(version) != 3 || strspn(version, "123456789") != 1 ||
+	    strcmp(version + 1, ".0") != 0)
+		return false;
+	if (slash == NULL)
+		return true;
+	*slash = '\0';
+	enum api api = api_find(item);
+	return api == API_POLICY_LIST || api == API_HOSTIDS || api == API_POSTURE_INFO;
+}
+
+static bool
+are_versions(const char *text)
+{
+	char item[32];
+	for (const char *at = text[0] != '\0' ? text : NULL; list_next(&at, item, sizeof(item));)
+		if (!is_version(item))
+			return false;
+	return true;
+}
+
+static const struct {
+	size_t offset;
+	bool (*good)(const char *text);
+	const char *wrong;
+} checks[] = {
+    {offsetof(struct options, epoch), is_date, "not a date"},
+    {offsetof(struct options, now), is_date_or_empty, "not a date"},
+    {offsetof(struct options, retired), are_versions,
+	"not a list of versions such as 3.0,postureInfo/4.0"},
+};
+
 static const char *
 set_from_text(struct options *o, const struct row *row, const char *text)
 {
 	size_t len = strlen(text);
 	if (len >= OPTION_TEXT_BYTES)
 		return "too long";
-	struct date_bound ignored;
-	bool is_date = row->offset == offsetof(struct options, epoch) ||
-		       (row->offset == offsetof(struct options, now) && len > 0);
-	if (is_date && !date_parse(text, &ignored))
-		return "not a date";
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++)
+		if (checks[i].offset == row->offset && !checks[i].good(text))
+			return checks[i].wrong;
 	memcpy((char *)o + row->offset, text, len + 1);
 	return NULL;
 }

@@ -28,6 +28,7 @@ FLAG(ledger_resume, "ledger-resume", START, 0,
 TEXT(username, "username", LIVE, "simulated", "the only account")
 TEXT(password, "password", LIVE, "simulated", "its password")
 NUMBER(subscription, "subscription", LIVE, 700100, 1, INT64_MAX, "subscriptionId of everything")
+FLAG(manager, "manager", LIVE, 1, "it has the role Manager, which hostids wants from 3.0 on")
 NUMBER(token_lifetime, "token-lifetime", LIVE, 14400, 0, INT32_MAX, "seconds a token lives")
 
 /* --- which data there are */
@@ -88,7 +89,8 @@ FLAG(wait_late, "wait-late", LIVE, 0,
 NUMBER(concurrency, "concurrency", LIVE, 2, 0, 1000000, "calls of one API at a time; 0: no limit")
 CHOICE(concurrency_header, "concurrency-header", LIVE, "none", "none|hyphen|joined",
     "whether answers tell it: X-Concurrency-Limit-Limit, or X-ConcurrencyLimit-Limit; -Running")
-TEXT(retired, "retired", LIVE, "", "versions that answer as retired, such as 4.0,5.0")
+TEXT(retired, "retired", LIVE, "",
+    "versions that answer as retired, of all APIs or of one, such as 3.0,postureInfo/4.0")
 NUMBER(retired_status, "retired-status", LIVE, 404, 400, 599, "with this status")
 NUMBER(latency_ms, "latency-ms", LIVE, 0, 0, 3600000, "wait so long before an answer's head")
 NUMBER(drip, "drip", LIVE, 0, 0, INT32_MAX,

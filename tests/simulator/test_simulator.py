@@ -93,6 +93,9 @@ class Simulator:
     def call(self, path, *arguments, data=None):
         return self.curl(self.base + path, "-H", "Authorization: Bearer " + self.token, *arguments, data=data)
 
+    def hostids(self, version, query=""):
+        return self.call("/pcrs/%s/posture/hostids%s" % (version, query))
+
     def posture(self, query="", body=None, *arguments, version="5.0"):
         return self.call("/pcrs/%s/posture/postureInfo%s" % (version, query), *arguments,
                          data=json.dumps(body if body is not None else self.everything()).encode())
@@ -583,56 +586,319 @@ class Bodies(Case):
             self.assertTrue(answer.body.startswith(start) and (start or not answer.body), shape)
 
     def test_other_paths_versions_and_methods_are_refused(self):
-        self.assertEqual(self.sim.posture(version="3.0").status, 404)
-        self.sim.set(retired_status=410, retired="5.0")
-        self.assertEqual(self.sim.posture("", []).status, 410)
-        self.assertEqual(self.sim.call("/pcrs/2.0/posture/policy/list").status, 200)
+        for version in "0.0", "1", "1.00", "5.1", "6.0", "v5.0", "":
+            self.assertEqual(self.sim.posture(version=version).status, 404, version)
+            self.assertEqual(self.sim.hostids(version).status, 404, version)
+        self.assertEqual(self.sim.call("/pcrs/3.0/posture/policy/list").status, 404)
         self.assertEqual(self.sim.call("/elsewhere").status, 404)
-        self.sim.set(retired="")
         self.assertEqual(self.sim.call("/pcrs/5.0/posture/postureInfo").status, 405)
 
 
+VERSIONS = "1.0", "2.0", "3.0", "4.0", "5.0"
+EVIDENCE_ADDED = {"lastUpdated": "2.0", "extendedEvidence": "2.0", "description": "3.0"}
+EVIDENCE = {v: [m for m in ("expectedValues", "currentValues", "actualValues", "directoryFimUdc", *EVIDENCE_ADDED)
+                if EVIDENCE_ADDED.get(m, "1.0") <= v] for v in VERSIONS}
+ADDED = {"category": "2.0", "subCategory": "2.0", "userDefinedAttributesList": "2.0", "cloudMetaData": "3.0",
+         "qds": "5.0", "auditTrail": "5.0"}
+RESOURCE = "CLOUD_RESOURCE_ID"
+LABELS = {"Public IP Address": "publicIpAddress", "Private IP Address": "privateIpAddress", "Machine Type": "machineType",
+          "Zone": "zone", "ProjectId": "projectId", "State": "state", "Network": "network", "MAC Address": "macAddress"}
+PARAMETERS = {
+    "hostids": {"policyId=1001": "1.0", "lastScanDate=2026-01-01": "1.0", "statusChangedSince=2026-01-01": "3.0",
+                "assetDeploymentType=CLOUD": "5.0", "assetState=ACTIVE": "5.0"},
+    "postureInfo": {"evidenceRequired=1": "1.0", "compressionRequired=0": "1.0", "lastEvaluationDate=2026-01-01": "1.0",
+                    "lastScanDate=2026-01-01": "1.0", "lastScanDateFrom=2026-01-01&lastScanDateTo=2026-12-01": "1.0",
+                    "statusChangedSince=2026-01-01": "1.0", "evidenceTruncationLimit=1": "1.0",
+                    "excludeInactiveControl=1": "2.0", "cloudMetaDataRequired=1": "3.0", "status=Failed": "3.0",
+                    "previousStatus=Passed": "3.0", "criticalityValues=5": "3.0", "criticalityLabels=URGENT": "3.0",
+                    "extendedEvidenceRequired=0": "5.0", "qdScoreRequired=1": "5.0"},
+    "policy/list": {"lastEvaluationDate=2026-01-01": "1.0", "requireTagInfo=1": "2.0"},
+}
+
+
+def members(version):
+    """Those of a record in which everything was asked for, as they stand in it."""
+    order = [m for m in MEMBERS if ADDED.get(m, "1.0") <= version]
+    if version == "1.0":
+        order.remove(RESOURCE)
+        order.insert(order.index("hostId") + 1, RESOURCE)
+    return order
+
+
+def everything_of(version):
+    query = "?evidenceRequired=1&compressionRequired=0"
+    query += "&cloudMetaDataRequired=1" if version >= "3.0" else ""
+    return query + ("&qdScoreRequired=1" if version >= "5.0" else "")
+
+
+def cloud_object(metadata):
+    if not isinstance(metadata, str):
+        return metadata
+    pairs = re.findall(r"'([^']*)':'([^']*)'", metadata)
+    assert metadata == "{%s}" % ", ".join("'%s':'%s'" % pair for pair in pairs), metadata
+    return {LABELS[label]: None if value == "null" else value for label, value in pairs}
+
+
+def comparable(record):
+    """Without what is spelled differently in each version: the sizes of its records, a form of metadata."""
+    record = {m: v for m, v in record.items() if "DataSize" not in m}
+    if record.get("cloudMetaData"):
+        record["cloudMetaData"] = {m: cloud_object(v) if m == "cloudResourceMetadata" else v
+                                   for m, v in record["cloudMetaData"].items()}
+    return record
+
+
+def older(record, version):
+    """What this record of 5.0 is in another version."""
+    record = comparable(record)
+    if record["evidence"]:
+        record["evidence"] = {m: record["evidence"][m] for m in EVIDENCE[version]}
+    return {m: record[m] for m in members(version) if m in record}
+
+
 class Versions(Case):
-    query = "?evidenceRequired=1&compressionRequired=0&cloudMetaDataRequired=1"
-
-    def old(self, query="", body=None):
-        return self.sim.posture(query, body, version="4.0")
-
-    def test_records_of_4_0_are_those_of_5_0_without_what_is_new(self):
+    def setUp(self):
+        super().setUp()
         self.sim.set(now="2026-11-05")
-        new = self.records(self.query + "&qdScoreRequired=1")
-        strip = lambda r: {m: v for m, v in r.items() if m not in ("qds", "auditTrail") and "DataSize" not in m}
-        old = self.old(self.query).json()
-        self.assertEqual([strip(r) for r in old], [strip(r) for r in new])
-        self.assertEqual({m for r in new for m in r} - {m for r in old for m in r}, {"qds", "auditTrail"})
-        for record in old:
-            self.assertEqual(list(record), [m for m in MEMBERS if m in record])
 
-    def test_evidence_of_4_0_is_always_extended(self):
-        shown = [r["evidence"] for r in self.old("?evidenceRequired=1").json() if r["evidence"] is not None]
-        self.assertTrue(shown and all("extendedEvidence" in e for e in shown))
+    def old(self, version, query="", body=None):
+        answer = self.sim.posture(query, body, version=version)
+        self.assertEqual((answer.rc, answer.status), (0, 200), answer.body[:200])
+        return answer.json()
 
-    def test_4_0_does_not_know_what_came_with_5_0(self):
-        for query in "?extendedEvidenceRequired=0", "?qdScoreRequired=1":
-            answer = self.old(query)
-            self.assertEqual((answer.status, answer.json()["errorCode"]), (400, "1901"), query)
-        self.assertEqual(self.old("", [{"subscriptionId": SUBSCRIPTION, "postureId": "10000000000"}]).status, 400)
-        hostids = "/pcrs/4.0/posture/hostids"
-        self.assertEqual(self.sim.call(hostids + "?assetState=ACTIVE").json()["errorCode"], "1901")
-        self.assertEqual(self.sim.call(hostids + "?policyId=1001&lastScanDate=2026-01-01").status, 200)
-        self.assertEqual(self.sim.call(hostids).json(), self.sim.everything())
+    def refused(self, answer, status, code=None):
+        self.assertEqual((answer.status, answer.json().get("errorCode")), (status, code))
+
+    def test_each_has_its_members_in_its_order(self):
+        for version in VERSIONS:
+            for query in "", everything_of(version):
+                order = [m for m in members(version) if query or m not in ("cloudMetaData", "qds")]
+                seen = set()
+                for record in self.old(version, query):
+                    self.assertEqual(list(record), [m for m in order if m in record], version)
+                    seen |= set(record)
+                    if record["evidence"] is not None:
+                        self.assertEqual(list(record["evidence"]), EVIDENCE[version])
+                    self.assertEqual(record["evidence"] is None, not query or "*" in record["status"])
+                    may_be_absent = {"domainName", "userDefinedAttributesList", "auditTrail"}
+                    self.assertLessEqual(set(order) - set(record), may_be_absent)
+                self.assertEqual(seen, set(order), version)
+
+    def test_the_first_has_the_resource_behind_the_host(self):
+        text = self.sim.posture("?compressionRequired=0", version="1.0").body
+        self.assertRegex(text, rb'"hostId":\d+,"CLOUD_RESOURCE_ID":"9\d+","ip":')
+        self.assertRegex(text, rb'"hostId":\d+,"CLOUD_RESOURCE_ID":null,"ip":')
+        self.assertRegex(text, rb'"totalBatches":\d+}(,{"id":|]$)')
+        for version in VERSIONS[1:]:
+            for record in re.split(rb'(?<=}),(?={"id":)', self.sim.posture("?compressionRequired=0", version=version).body[1:-1]):
+                self.assertRegex(record, rb',"CLOUD_RESOURCE_ID":("9\d+"|null)}$')
+
+    def test_each_says_of_a_posture_what_5_0_says(self):
+        new = self.old("5.0", everything_of("5.0"))
+        for version in VERSIONS:
+            found = self.old(version, everything_of(version))
+            self.assertEqual(len(found), len(new))
+            for was, now in zip(found, new):
+                self.assertEqual(json.dumps(comparable(was)), json.dumps(older(now, version)), version)
+
+    def test_spellings_are_the_same_in_each(self):
+        watched = rb'"(?:id|status|previousStatus|dns|domainName|networkId|remediation)":(?:"[^"\\]*"|null|\d+)[,}]'
+        first = re.findall(watched, self.sim.posture("?compressionRequired=0").body)
+        for piece in b'"status":"Passed*",', b'"status":"passed",', b'"dns":"",', b'"dns":null,', b'"networkId":"0",':
+            self.assertIn(piece, first)
+        for version in VERSIONS:
+            self.assertEqual(re.findall(watched, self.sim.posture("?compressionRequired=0", version=version).body), first)
+
+    def test_metadata_of_a_cloud_is_text_then_an_object(self):
+        forms = {}
+        for version in VERSIONS[2:]:
+            for record in self.old(version, "?cloudMetaDataRequired=1"):
+                if record["cloudMetaData"] is not None:
+                    metadata = record["cloudMetaData"]["cloudResourceMetadata"]
+                    self.assertEqual(list(cloud_object(metadata)), list(LABELS.values()))
+                    forms.setdefault(version, set()).add(type(metadata))
+        self.assertEqual(forms, {"3.0": {str}, "4.0": {dict}, "5.0": {str, dict}})
+
+    def test_sizes_are_those_of_the_text_that_is_sent(self):
+        for version in VERSIONS:
+            for record in self.old(version):
+                sent = len(json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode())
+                self.assertAlmostEqual(float(record["currentDataSizeKB"]) * 1024, sent, delta=sent / 4, msg=version)
+
+    def test_evidence_is_extended_unless_5_0_is_told_not_to(self):
+        for version in VERSIONS[1:]:
+            shown = [r["evidence"] for r in self.old(version, "?evidenceRequired=1") if r["evidence"] is not None]
+            self.assertTrue(shown and all("extendedEvidence" in e for e in shown))
+        basic = [r["evidence"] for r in self.old("5.0", "?evidenceRequired=1&extendedEvidenceRequired=0") if r["evidence"]]
+        self.assertEqual({tuple(e) for e in basic}, {tuple(m for m in EVIDENCE["5.0"] if m != "extendedEvidence")})
+
+    def test_each_takes_its_own_parameters(self):
+        body = [{"policyId": "1001", "subscriptionId": SUBSCRIPTION, "hostIds": ["5000001"]}]
+        every = {query for queries in PARAMETERS.values() for query in queries}
+        for api, queries in PARAMETERS.items():
+            for version in VERSIONS[:2] if api == "policy/list" else VERSIONS:
+                needed = "policyId=1001&" if api == "hostids" and version < "3.0" else ""
+                for query in every:
+                    whole = "?" + (query if needed.startswith(query) else needed + query)
+                    answer = (self.sim.posture(whole, body, version=version) if api == "postureInfo" else
+                              self.sim.call("/pcrs/%s/posture/%s%s" % (version, api, whole)))
+                    if queries.get(query, "9.0") <= version:
+                        self.assertEqual(answer.status, 200, (api, version, query))
+                    else:
+                        self.refused(answer, 400, "1901")
+
+    def test_filters_keep_the_same_postures_in_each(self):
+        day = sorted(r["lastEvaluatedDate"] for r in self.records())[200]
+        for since, query in (("1.0", "?lastEvaluationDate=" + day), ("1.0", "?statusChangedSince=2026-09-01"),
+                             ("1.0", "?lastScanDate=2026-10-20"), ("2.0", "?excludeInactiveControl=1"),
+                             ("3.0", "?status=Passed&criticalityValues=4,5")):
+            kept = {v: [r["id"] for r in self.old(v, query)] for v in VERSIONS if v >= since}
+            self.assertTrue(0 < len(kept["5.0"]) < len(self.records()), query)
+            self.assertEqual(list(kept.values()), [kept["5.0"]] * len(kept))
+
+    def test_postures_are_named_only_in_5_0(self):
+        body = [{"subscriptionId": SUBSCRIPTION, "postureId": "10000000000"}]
+        self.assertEqual(self.sim.posture("", body).status, 200)
+        for version in VERSIONS[:-1]:
+            self.refused(self.sim.posture("", body, version=version), 400, "1905")
+
+    def test_the_first_two_want_up_to_ten_policies(self):
+        ten = ",".join(str(1001 + p) for p in range(10))
+        for version in VERSIONS[:2]:
+            self.refused(self.sim.hostids(version), 400, "1903")
+            self.refused(self.sim.hostids(version, "?lastScanDate=2026-01-01"), 400, "1903")
+            self.refused(self.sim.hostids(version, "?policyId="), 400, "1905")
+            self.refused(self.sim.hostids(version, "?policyId=%s,1" % ten), 400, "1905")
+            spaced = self.sim.hostids(version, "?policyId=" + ten.replace(",", "%2C+")).json()
+            self.assertEqual([e["policyId"] for e in spaced], ten.split(","))
+            self.assertEqual(spaced[:3], self.sim.everything())
+        for version in VERSIONS[2:]:
+            self.assertEqual(self.sim.hostids(version).json(), self.sim.everything())
+            self.assertEqual(len(self.sim.hostids(version, "?policyId=%s,1" % ten).json()), 11)
+
+    def test_a_body_of_the_first_two_has_up_to_ten_policies(self):
+        body = [{"policyId": str(1001 + p), "subscriptionId": SUBSCRIPTION, "hostIds": ["5000001"]} for p in range(11)]
+        for version in VERSIONS[:2]:
+            self.assertEqual(self.sim.posture("", body[:10], version=version).status, 200)
+            self.refused(self.sim.posture("", body, version=version), 400, "1905")
+        for version in VERSIONS[2:]:
+            self.assertEqual(self.sim.posture("", body, version=version).status, 200)
+
+    def test_hosts_of_later_ones_are_for_managers(self):
+        body = self.sim.everything()
+        self.sim.set(manager=False)
+        for version in VERSIONS:
+            answer = self.sim.hostids(version, "?policyId=1001")
+            if version < "3.0":
+                self.assertEqual(answer.json(), body[:1])
+            else:
+                self.refused(answer, 403)
+            self.assertEqual(self.sim.posture("", body, version=version).status, 200)
+        self.assertEqual(self.sim.call("/pcrs/2.0/posture/policy/list").status, 200)
+        self.refused(self.sim.hostids("5.0", "?nonsense=1"), 403)
+        self.sim.set(manager=True)
+        self.assertEqual(self.sim.hostids("3.0").json(), body)
+
+    def test_sca_assets_are_for_the_first_two(self):
+        policies = "?policyId=1001,1002,1003"
+        before = self.old("1.0", "", self.sim.everything())
+        self.sim.set(sca_hosts=40)
+        every = self.sim.hostids("1.0", policies).json()
+        self.assertEqual(self.sim.hostids("2.0", policies).json(), every)
+        self.assertEqual(sum(len(e["hostIds"]) for e in every), 60)
+        plain = {(e["policyId"], h) for e in self.sim.hostids("3.0", policies).json() for h in e["hostIds"]}
+        self.assertTrue(10 < len(plain) < 50)
+        where = lambda r: (str(r["policyId"]), str(r["hostId"]))
+        for version in VERSIONS[:2]:
+            self.assertEqual([r["id"] for r in self.old(version, "", every)], [r["id"] for r in before])
+        for version in VERSIONS[2:]:
+            self.assertEqual(self.sim.hostids(version, policies).json(), self.sim.everything())
+            self.assertEqual({r["id"] for r in self.old(version, "", every)}, {r["id"] for r in before if where(r) in plain})
+        self.assertTrue({where(r) for r in before} - plain)
 
     def test_the_first_policy_list_has_no_tags(self):
         first, second = "/pcrs/1.0/posture/policy/list", "/pcrs/2.0/posture/policy/list"
         self.assertEqual(self.sim.call(first).json(), self.sim.call(second).json())
-        self.assertEqual(self.sim.call(first + "?requireTagInfo=1").json()["errorCode"], "1901")
+        self.refused(self.sim.call(first + "?requireTagInfo=1"), 400, "1901")
 
-    def test_what_is_retired_can_be_fallen_back_from(self):
-        self.sim.set(retired="5.0", retired_status=410)
-        body = self.sim.call("/pcrs/4.0/posture/hostids").json()
-        self.assertEqual(self.sim.call("/pcrs/5.0/posture/hostids").status, 410)
-        self.assertEqual(self.sim.posture("", body).status, 410)
-        self.assertEqual(self.old("", body).status, 200)
+
+class Retired(Case):
+    """The life of versions: each ends, for all APIs or for one, while the simulator runs."""
+
+    def statuses(self, body):
+        """Of every version that there is."""
+        found = {}
+        for version in VERSIONS:
+            found["hostids/" + version] = self.sim.hostids(version, "?policyId=1001").status
+            found["postureInfo/" + version] = self.sim.posture("", body, version=version).status
+        for version in VERSIONS[:2]:
+            found["policyList/" + version] = self.sim.call("/pcrs/%s/posture/policy/list" % version).status
+        return found
+
+    def ended(self, retired, status=404):
+        self.sim.set(retired=retired, retired_status=status)
+        found = self.statuses(self.body)
+        self.assertLessEqual(set(found.values()), {200, status})
+        return {name for name, seen in found.items() if seen == status}
+
+    def setUp(self):
+        super().setUp()
+        self.body = self.sim.everything()[:1]
+
+    def test_a_version_ends_everywhere_or_for_one_api(self):
+        self.assertEqual(self.ended(""), set())
+        self.assertEqual(self.ended("postureInfo/1.0,2.0"),
+                         {"postureInfo/1.0", "postureInfo/2.0", "hostids/2.0", "policyList/2.0"})
+        self.assertEqual(self.ended("hostids/3.0, policyList/1.0"), {"hostids/3.0", "policyList/1.0"})
+        self.assertEqual(self.ended("5.0"), {"hostids/5.0", "postureInfo/5.0"})
+        self.assertEqual(self.ended(""), set(), "and lives again")
+
+    def test_one_after_the_other_ends(self):
+        for last in range(1, 6):
+            gone = ["postureInfo/" + v for v in VERSIONS[:last]]
+            self.assertEqual(self.ended(",".join(gone)), set(gone))
+
+    def test_the_status_and_the_shape_of_the_body_are_as_asked(self):
+        shapes = {"message": b'{"message":', "nested": b'{"_error":', "spring": b'{"timestamp":', "xml": b"<?xml",
+                  "html": b"<html", "empty": b""}
+        for status in 404, 410, 400:
+            self.assertEqual(self.ended("postureInfo/4.0", status), {"postureInfo/4.0"})
+            for shape, start in shapes.items():
+                self.sim.set(error_shape=shape)
+                for body in self.body, []:
+                    answer = self.sim.posture("?nonsense=1", body, version="4.0")
+                    self.assertEqual(answer.status, status)
+                    self.assertTrue(answer.body.startswith(start) and (start or not answer.body), shape)
+                    self.assertNotEqual(answer.body[:1], b"[")
+
+    def test_a_token_is_wanted_and_a_call_counts_all_the_same(self):
+        self.sim.set(retired="1.0", retired_status=410, rate=5, rate_window=3600)
+        self.assertEqual(self.sim.curl(self.sim.base + "/pcrs/1.0/posture/hostids?policyId=1001").status, 401)
+        answer = self.sim.hostids("1.0", "?policyId=1001")
+        self.assertEqual((answer.status, answer.headers["x-ratelimit-remaining"]), (410, "4"))
+
+    def test_a_call_that_runs_is_not_cut_off(self):
+        whole = self.sim.posture("", self.body, version="1.0").json()
+        self.sim.control("/hold", {"api": "postureInfo", "records": 3})
+        results = []
+        held = threading.Thread(target=lambda: results.append(self.sim.posture("", self.body, version="1.0")))
+        held.start()
+        self.assertTrue(self.sim.control("/wait?api=postureInfo&held=1")["reached"])
+        self.sim.set(retired="1.0")
+        self.sim.control("/release", {})
+        held.join()
+        self.assertEqual([r["id"] for r in results[0].json()], [r["id"] for r in whole])
+        self.assertEqual(self.sim.posture("", self.body, version="1.0").status, 404)
+
+    def test_what_is_none_is_refused(self):
+        for wrong in "postureinfo/1.0", "auth/1.0", "other/1.0", "/1.0", "1", "10.0", "1.0,", ",1.0", "1.0 2.0", "postureInfo/", "postureInfo/1.0/", "*":
+            with self.assertRaises(urllib.error.HTTPError) as refused:
+                self.sim.set(retired=wrong)
+            self.assertEqual(refused.exception.code, 400, wrong)
+            refused.exception.close()
+        self.assertEqual(self.sim.control("/options")["retired"], "")
+        done = subprocess.run([PROGRAM, "--retired", "posture/1.0"], capture_output=True, timeout=QUICK)
+        self.assertEqual(done.returncode, 2)
 
 
 class Limits(Case):
