@@ -303,9 +303,9 @@ static const struct {
 } params[PARAMS] = {
 #define PARAM(name, text, reader, list_since, hostids_since, info_since)                           \
 	{text, reader,                                                                             \
-	    {[API_POLICY_LIST] = list_since,                                                       \
-		[API_HOSTIDS] = hostids_since,                                                     \
-		[API_POSTURE_INFO] = info_since}},
+	    {[API_POLICY_LIST] = (list_since),                                                     \
+		[API_HOSTIDS] = (hostids_since),                                                   \
+		[API_POSTURE_INFO] = (info_since)}},
 #include "tests/simulator/params_table.h"
 #undef PARAM
 };

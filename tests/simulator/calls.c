@@ -295,7 +295,7 @@ answer_versioned(struct call *call, struct reply *r)
 		return;
 	}
 	struct ask ask;
-	struct complaint complaint;
+	struct complaint complaint = {0};
 	ask_init(&ask, v);
 	if (!read_call(call, v, &ask, &complaint))
 		reply_error(r, opt, 400, complaint.code, complaint.text);
