@@ -117,6 +117,14 @@ normal_member_name(size_t index)
 	return index < ARRAY_LEN(names) ? names[index] : NULL;
 }
 
+const char *
+normal_upstream_name(uint8_t number)
+{
+	if (number >= ARRAY_LEN(rows) || rows[number] == 0)
+		return NULL;
+	return table[rows[number] - 1].upstream;
+}
+
 int
 normal_member_find(const char *name, size_t len)
 {
@@ -955,73 +963,200 @@ is_spelling(const struct note *name, const struct member *row)
 		   text_equal(name->text, name->len, row->also, strlen(row->also)));
 }
 
-/* The upstream's member of a row, with a comma before it. */
+/* What is being made of a posture. */
+struct explosion {
+	struct parts parts;
+	struct memo memo;
+	struct buf *scratch;
+	struct normal_slices *to;
+	/* the slices whose values lie in the scratch buffer, which may still move */
+	struct {
+		size_t slice, at;
+	} made[ROWS];
+	size_t made_count;
+};
+
+/* Room for one more, or NULL. */
+static struct normal_slice *
+slice_new(struct normal_slices *slices, uint8_t number)
+{
+	if (slices->count == ARRAY_LEN(slices->list))
+		return NULL;
+	struct normal_slice *s = &slices->list[slices->count++];
+	*s = (struct normal_slice){.number = number};
+	return s;
+}
+
+/* The value of `s`, the newest slice, where it has to be made. */
 static bool
-back_member(size_t at, const struct parts *parts, const struct memo *memo, struct buf *out)
+make_value(const struct member *row, const struct split_member *value, const struct note *note,
+    struct explosion *e, struct normal_slice *s)
+{
+	size_t at = e->scratch->len;
+	bool good = row->inside != NULL ? back_inside(row, value, note, e->scratch)
+					: back_value(row, value, note, e->scratch);
+	if (!good || e->scratch->err != STATUS_OK || e->scratch->len - at > UINT32_MAX)
+		return false;
+	s->value_len = (uint32_t)(e->scratch->len - at);
+	e->made[e->made_count].slice = e->to->count - 1;
+	e->made[e->made_count++].at = at;
+	return true;
+}
+
+/* False if the memo's spelling of the row's name is none. */
+static bool
+name_slice(const struct member *row, const struct split_member *value, const struct note *name,
+    struct normal_slice *s)
+{
+	s->respelled = name->how == HOW_NAME;
+	if (s->respelled) {
+		s->name = name->text;
+		s->name_len = (uint32_t)name->len;
+		return name->len <= UINT32_MAX && is_spelling(name, row);
+	}
+	s->name = row->upstream;
+	s->name_len = row->upstream_len;
+	if (value->name != NULL && is_named(value, row->upstream, row->upstream_len))
+		s->name = value->name;
+	return true;
+}
+
+/* The upstream's member of a row, if it had one. */
+static bool
+explode_row(size_t at, struct explosion *e)
 {
 	const struct member *row = &table[at];
-	const struct split_member *value = &parts->values[at];
-	struct note note = memo->notes[row->number];
-	const struct note *name = &memo->names[row->number];
+	const struct split_member *value = &e->parts.values[at], *next = value + 1;
+	struct note note = e->memo.notes[row->number];
+	struct normal_slice *s;
 
 	if (row->name == NULL && note.how == HOW_AS_IS)
 		return true;
 	if (note.how == HOW_ABSENT)
 		return is_null(value->value, value->value_len);
 	if (row->fix == FIX_STATUS && note.how == HOW_AS_IS &&
-	    is_text(parts->values[at + 1].value, parts->values[at + 1].value_len, "true"))
+	    is_text(next->value, next->value_len, "true"))
 		note.how = HOW_OTHER;
-	if (name->how == HOW_NAME && !is_spelling(name, row))
+	s = slice_new(e->to, row->number);
+	if (s == NULL || !name_slice(row, value, &e->memo.names[row->number], s))
 		return false;
-	buf_str_add(out, ",\"");
-	if (name->how == HOW_NAME)
-		buf_add(out, name->text, name->len);
-	else
-		buf_add(out, row->upstream, row->upstream_len);
-	buf_str_add(out, "\":");
-	return row->inside != NULL && note.how != HOW_AS_IS ? back_inside(row, value, &note, out)
-							    : back_value(row, value, &note, out);
+	if (note.how == HOW_TEXT && row->inside == NULL) {
+		s->value = note.text;
+		s->value_len = (uint32_t)note.len;
+		return note.len <= UINT32_MAX;
+	}
+	if (note.how != HOW_AS_IS)
+		return make_value(row, value, &note, e, s);
+	s->value = value->value;
+	s->value_len = value->value_len;
+	s->whole = s->name == value->name && s->name + s->name_len + 2 == s->value;
+	return true;
 }
 
-static void
-back_unknown(const struct split_member *m, struct buf *out)
+static bool
+explode_unknown(const struct split_member *m, struct normal_slices *to)
 {
-	size_t mark = 0;
+	struct normal_slice *s = slice_new(to, NORMAL_UNKNOWN);
+	uint32_t mark = 0;
+	if (s == NULL)
+		return false;
 	if (m->name_len > sizeof MARK && memcmp(m->name, MARK, sizeof MARK - 1) == 0 &&
 	    needs_mark(m->name, m->name_len))
 		mark = sizeof MARK - 1;
-	buf_str_add(out, ",\"");
-	buf_add(out, m->name + mark, m->name_len - mark);
-	buf_str_add(out, "\":");
-	buf_add(out, m->value, m->value_len);
+	s->name = m->name + mark;
+	s->name_len = m->name_len - mark;
+	s->value = m->value;
+	s->value_len = m->value_len;
+	s->whole = s->name + s->name_len + 2 == s->value;
+	return true;
+}
+
+static bool
+explode_all(
+    const char *body, size_t body_len, const uint8_t *memo, size_t memo_len, struct explosion *e)
+{
+	struct split_member m;
+	enum walk walk;
+
+	if (!read_memo(memo, memo_len, &e->memo) || !take_apart(body, body_len, &e->parts))
+		return false;
+	for (size_t i = 0; i < ROWS; i++)
+		if (table[i].upstream != NULL && !explode_row(i, e))
+			return false;
+	while ((walk = members_next(&e->parts.rest, &m)) == WALK_MEMBER)
+		if (!explode_unknown(&m, e->to))
+			return false;
+	return walk == WALK_END && e->to->count > 0;
+}
+
+enum status
+normal_explode(const char *body, size_t body_len, const uint8_t *memo, size_t memo_len,
+    struct buf *scratch, struct normal_slices *ret)
+{
+	struct explosion e;
+	e.scratch = scratch;
+	e.to = ret;
+	e.made_count = 0;
+	ret->count = 0;
+	if (!explode_all(body, body_len, memo, memo_len, &e))
+		return scratch->err != STATUS_OK ? scratch->err : STATUS_CORRUPT;
+	for (size_t i = 0; i < e.made_count; i++)
+		ret->list[e.made[i].slice].value = scratch->data + e.made[i].at;
+	return STATUS_OK;
+}
+
+static char *
+put(char *to, const char *from, size_t len)
+{
+	memcpy(to, from, len);
+	return to + len;
+}
+
+void
+normal_slices_write(const struct normal_slices *slices, struct buf *out)
+{
+	const struct normal_slice *s = slices->list, *end = s + slices->count;
+	size_t total = sizeof "}" - 1;
+
+	for (size_t i = 0; i < slices->count; i++)
+		total += (sizeof ",\"\":" - 1) + s[i].name_len + s[i].value_len;
+	char *at = buf_room(out, total);
+	if (at == NULL)
+		return;
+	char *begin = at;
+	for (; s < end; s++) {
+		at = put(at, ",\"", 2);
+		if (!s->whole) {
+			at = put(at, s->name, s->name_len);
+			at = put(at, "\":", 2);
+			at = put(at, s->value, s->value_len);
+			continue;
+		}
+		/* neighbours that stand in the body side by side are copied in one go */
+		const char *from = s->name;
+		while (s + 1 < end && s[1].whole && s[1].name - 2 == s->value + s->value_len)
+			s++;
+		at = put(at, from, (size_t)(s->value + s->value_len - from));
+	}
+	*begin = '{'; /* the first member's comma */
+	*at++ = '}';
+	buf_used(out, (size_t)(at - begin));
 }
 
 enum status
 normalise_inverse(
     const char *body, size_t body_len, const uint8_t *memo, size_t memo_len, struct buf *out)
 {
-	struct memo notes;
-	struct parts parts;
-	struct split_member m;
-	enum walk walk;
-	size_t mark = out->len;
-
-	if (!read_memo(memo, memo_len, &notes) || !take_apart(body, body_len, &parts))
-		return STATUS_CORRUPT;
-	for (size_t i = 0; i < ROWS; i++)
-		if (table[i].upstream != NULL && !back_member(i, &parts, &notes, out))
-			return out->err != STATUS_OK ? out->err : STATUS_CORRUPT;
-	while ((walk = members_next(&parts.rest, &m)) == WALK_MEMBER)
-		back_unknown(&m, out);
-	if (out->err != STATUS_OK)
-		return out->err;
-	if (walk != WALK_END || out->len == mark)
-		return STATUS_CORRUPT;
-	out->data[mark] = '{'; /* the first member's comma */
-	buf_byte(out, '}');
-	if (out->err != STATUS_OK)
-		return out->err;
-	return STATUS_OK;
+	struct normal_slices slices;
+	struct buf scratch;
+	buf_init(&scratch, NORMAL_SCRATCH_BYTES);
+	enum status st = normal_explode(body, body_len, memo, memo_len, &scratch, &slices);
+	if (st == STATUS_OK) {
+		normal_slices_write(&slices, out);
+		st = out->err;
+	}
+	buf_fini(&scratch);
+	return st;
 }
 
 /* --- views */

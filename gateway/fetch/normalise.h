@@ -20,8 +20,11 @@
 #ifndef FETCH_NORMALISE_H
 #define FETCH_NORMALISE_H
 
+#include <stdbool.h>
+
 #include "cache/cache.h"
 #include "gateway/base/buf.h"
+#include "gateway/base/limits.h"
 #include "gateway/fetch/split.h"
 
 /* The normalised members in their order, e.g. for `fields`. The index is the member's number for
@@ -43,9 +46,54 @@ enum status normalise(const struct split_record *rec, struct buf *body, struct b
 /* Appends to out the record in upstream 5.0's shape, member set and spelling, as it came: for a
  * record whose members stood in 5.0's order without white space between tokens, byte for byte.
  *   STATUS_OK, STATUS_CORRUPT (the memo does not fit the body), STATUS_OVERFLOW, STATUS_NO_MEMORY;
- *   after a failure out may hold a part of it */
+ *   out is as it was after a failure */
 enum status normalise_inverse(const char *body, size_t body_len, const uint8_t *memo,
     size_t memo_len, struct buf *out) NODISCARD;
+
+/* --- the same in slices, for who changes some of the members and leaves the others alone */
+
+/* The numbers of normalise_table.h, by the upstream's names: NORMAL_CLOUD_RESOURCE_ID. */
+enum normal_number {
+#define KEPT(number, name, upstream, also, inside, fix) NORMAL_##upstream = (number),
+#define MADE(number, name, fix)
+#define LEAVES(number, upstream, fix) NORMAL_##upstream = (number),
+#include "gateway/fetch/normalise_table.h"
+#undef KEPT
+#undef MADE
+#undef LEAVES
+	NORMAL_UNKNOWN = UINT8_MAX, /* nobody has heard of it */
+};
+
+/* The upstream's name of the member with that number; NULL if it has none. */
+const char *normal_upstream_name(uint8_t number);
+
+/* A member as the upstream sent it. */
+struct normal_slice {
+	const char *name, *value; /* the name without its quotes and not unescaped */
+	uint32_t name_len, value_len;
+	uint8_t number; /* enum normal_number */
+	bool respelled; /* the name came escaped, or is the member's other one: see the table */
+	bool whole;     /* the body has "name":value, side by side: for normal_slices_write() */
+};
+
+struct normal_slices {
+	struct normal_slice list[LIMIT_RECORD_MEMBERS]; /* in upstream 5.0's order: id is first */
+	size_t count;                                   /* at least one */
+};
+
+/* What one record may need in a scratch buffer: the body's values once, and the memo's text of
+ * cloudResourceMetadata, which at worst has a space before every letter. */
+#define NORMAL_SCRATCH_BYTES (3 * LIMIT_RECORD_BYTES)
+
+/* The record that normalise_inverse() writes, member by member: one pass over the body, and not
+ * into its values but where the memo has something to say of what is inside. The slices borrow
+ * from body, memo and scratch and are good until one of these changes; scratch is appended to.
+ *   STATUS_OK, STATUS_CORRUPT, STATUS_OVERFLOW, STATUS_NO_MEMORY (the latter two: of scratch) */
+enum status normal_explode(const char *body, size_t body_len, const uint8_t *memo, size_t memo_len,
+    struct buf *scratch, struct normal_slices *ret) NODISCARD;
+/* Appends the object of the slices, as they stand; nothing if out fails. Who has changed a slice's
+ * name or value has to have unset its `whole`. */
+void normal_slices_write(const struct normal_slices *slices, struct buf *out);
 
 /* What a row tells of a date: seconds since 1970, ROW_DATE_NONE or ROW_DATE_UNREADABLE. NULL: absent.
  */

@@ -175,7 +175,8 @@ cloud_object_write(const char *text, size_t len, struct buf *out)
 
 /* --- from object to text */
 
-/* The label that the name came from, or would have come from: words begin at capitals. */
+/* The label that the name came from, or would have come from: words begin at capitals. A name with
+ * escapes stays: their digits are no words. */
 static void
 write_label(const struct split_member *m, struct buf *out)
 {
@@ -185,6 +186,10 @@ write_label(const struct split_member *m, struct buf *out)
 			buf_str_add(out, labels[i].label);
 			return;
 		}
+	if (text_has_escapes(m->name, m->name_len)) {
+		buf_add(out, m->name, m->name_len);
+		return;
+	}
 	for (size_t i = 0; i < m->name_len; i++) {
 		char c = m->name[i];
 		if (i > 0 && is_upper(c))
