@@ -16,5 +16,5 @@ libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 sbin_PROGRAMS += posturegate
 posturegate_SOURCES =
 posturegate_LDADD = $(GATEWAY_LIBS)
-GATEWAY_LIBS = libdaemon.a libfront.a libanswer.a libops.a libfetch.a libquery.a libupstream.a libcache.a \
+GATEWAY_LIBS = libdaemon.a liblegacy.a libfront.a libanswer.a libops.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(FCGI_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS)

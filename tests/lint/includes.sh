@@ -16,6 +16,7 @@ arrows()
 		gateway/ops       gateway/base/ cache/cache.h gateway/ops/
 		gateway/answer    gateway/base/ cache/cache.h gateway/query/ gateway/fetch/ gateway/answer/
 		gateway/front     gateway/base/ cache/cache.h gateway/query/ gateway/upstream/ gateway/fetch/ gateway/answer/ gateway/ops/ gateway/front/
+		gateway/legacy    gateway/base/ cache/cache.h gateway/query/ gateway/upstream/ gateway/fetch/ gateway/answer/ gateway/ops/ gateway/front/ gateway/legacy/
 		gateway           gateway/ cache/cache.h
 		tests/simulator   tests/simulator/
 		tests/clock       gateway/base/

@@ -6,7 +6,7 @@ UNIT_TESTS = \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
-	tests/unit/check_seal tests/unit/check_settings tests/unit/check_split tests/unit/check_stats \
+	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split tests/unit/check_stats \
 	tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -69,6 +69,9 @@ tests_unit_check_seal_LDADD = libfetch.a libquery.a libupstream.a libcache.a $(B
 tests_unit_check_settings_SOURCES = tests/unit/check_settings.c tests/unit/unit.h
 tests_unit_check_settings_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_settings_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_shape_SOURCES = tests/unit/check_shape.c tests/unit/unit.h
+tests_unit_check_shape_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_shape_LDADD = liblegacy.a libfetch.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
 tests_unit_check_split_SOURCES = tests/unit/check_split.c tests/unit/unit.h
 tests_unit_check_split_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_split_LDADD = libfetch.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
