@@ -2,7 +2,7 @@
 # then e.g. tests/fuzz/fuzz_split -max_total_time=60 DIR tests/fuzz/split.in), else with replay.c,
 # which runs the corpus at every `make check`.
 FUZZ_TARGETS = tests/fuzz/fuzz_gate tests/fuzz/fuzz_inflate tests/fuzz/fuzz_listing \
-	tests/fuzz/fuzz_normalise \
+	tests/fuzz/fuzz_normalise tests/fuzz/fuzz_shape \
 	tests/fuzz/fuzz_split
 if FUZZERS
 noinst_PROGRAMS += $(FUZZ_TARGETS)
@@ -31,10 +31,14 @@ tests_fuzz_fuzz_normalise_SOURCES = tests/fuzz/fuzz_normalise.c tests/fuzz/fuzz.
 tests_fuzz_fuzz_normalise_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"normalise.in"'
 tests_fuzz_fuzz_normalise_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_normalise_LDADD = libfetch.a $(BASE_LIBS)
+tests_fuzz_fuzz_shape_SOURCES = tests/fuzz/fuzz_shape.c tests/fuzz/fuzz.h $(FUZZ_MAIN)
+tests_fuzz_fuzz_shape_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"shape.in"'
+tests_fuzz_fuzz_shape_LDFLAGS = $(FUZZ_LINK)
+tests_fuzz_fuzz_shape_LDADD = liblegacy.a libfetch.a $(BASE_LIBS)
 tests_fuzz_fuzz_split_SOURCES = tests/fuzz/fuzz_split.c tests/fuzz/fuzz.h $(FUZZ_MAIN)
 tests_fuzz_fuzz_split_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_CORPUS='"split.in"'
 tests_fuzz_fuzz_split_LDFLAGS = $(FUZZ_LINK)
 tests_fuzz_fuzz_split_LDADD = libfetch.a $(BASE_LIBS)
 
 EXTRA_DIST += tests/fuzz/replay.c tests/fuzz/gate.in tests/fuzz/inflate.in tests/fuzz/listing.in \
-	tests/fuzz/normalise.in tests/fuzz/split.in
+	tests/fuzz/normalise.in tests/fuzz/shape.in tests/fuzz/split.in
