@@ -8,6 +8,7 @@ EXTRA_DIST += \
 	docs/architecture.md \
 	docs/operations.md \
 	docs/store-format.md \
+	docs/upstream-versions.md \
 	docs/posturegate.service.in \
 	docs/decisions/0001-lmdb-holds-the-results.md \
 	docs/decisions/0002-own-scanner-instead-of-a-dom.md \

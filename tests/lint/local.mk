@@ -8,7 +8,8 @@ LINT_TESTS = \
 	tests/lint/problems.sh \
 	tests/lint/selftest.sh \
 	tests/lint/settings-docs.sh \
-	tests/lint/unit-hardening.sh
+	tests/lint/unit-hardening.sh \
+	tests/lint/versions-docs.sh
 TESTS += $(LINT_TESTS)
 EXTRA_DIST += $(LINT_TESTS) tests/lint/lib.sh tests/lint/strip.awk .clang-tidy .shellcheckrc \
 	tests/lint/openapi/broken.yaml \

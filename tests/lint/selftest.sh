@@ -159,6 +159,64 @@ broken_metrics gateway/stats_table.h '/"pcrs_stages"/s/^STAT/STATISTIC/'
 broken_metrics docs/operations.md '/^\| .pcrs_logins_total./d'
 broken_metrics docs/operations.md '/^\| .pcrs_logins_total./p'
 
+fresh_versions()
+{
+	mkdir -p "$tree/gateway/legacy" "$tree/gateway/fetch"
+	rm -f "$tree/gateway/legacy/params_table.h"
+	for file in docs/upstream-versions.md gateway/fetch/normalise_table.h gateway/legacy/change_5_4.c \
+		gateway/legacy/change_4_3.c gateway/legacy/change_3_2.c gateway/legacy/change_2_1.c; do
+		cp "$here/../../$file" "$tree/$file"
+	done
+}
+# a table of parameters that agrees with the changes and the document
+fresh_params()
+{
+	awk '/^#/ { api = $2 }
+		api ~ /^(postureInfo|hostids|policyList)$/ && /^\| `/ {
+			n = split($0, cell, / *\| */)
+			first = n - 2
+			while (first > 2 && cell[first] == "yes")
+				first--
+			print "LEGACY_PARAM(" api ", \"" substr(cell[2], 2, length(cell[2]) - 2) "\", " first - 1 ".0, NONE)"
+		}' "$tree/docs/upstream-versions.md" >"$tree/gateway/legacy/params_table.h"
+}
+# broken_versions FILE SED-SCRIPT: after that edit, versions-docs.sh must have something to say
+broken_versions()
+{
+	fresh_versions
+	fresh_params
+	cp "$tree/$1" "$tree/before"
+	sed -i -E "$2" "$tree/$1"
+	if cmp -s "$tree/before" "$tree/$1"; then
+		echo "selftest: '$2' changes nothing in $1"
+		failures=$((failures + 1))
+	elif told=$(top_srcdir=$tree sh "$here/versions-docs.sh" 2>&1) || ! echo "$told" | grep -q "^[a-z_0-9/.-]*:[0-9]*: "; then
+		echo "selftest: versions-docs.sh did not find '$2' in $1"
+		failures=$((failures + 1))
+	fi
+}
+fresh_versions
+for also in : fresh_params; do
+	$also
+	if ! told=$(top_srcdir=$tree sh "$here/versions-docs.sh" 2>&1); then
+		echo "selftest: versions-docs.sh: $told"
+		failures=$((failures + 1))
+	fi
+done
+broken_versions gateway/legacy/change_5_4.c 's/"qds"/"score"/'
+broken_versions gateway/legacy/change_5_4.c 's/CHANGE_MEMBER\(qds\)/CHANGE_MEMBER(evidence)/'
+broken_versions gateway/legacy/change_3_2.c 's/\.semantic = true/.semantic = false/'
+broken_versions gateway/legacy/change_3_2.c 's/"previousStatus"/"status"/'
+broken_versions gateway/legacy/change_2_1.c '/\.description = "Evidence has its date/s/date/age/'
+broken_versions gateway/fetch/normalise_table.h '/^KEPT\(3,/d'
+broken_versions gateway/legacy/params_table.h '/"assetState"/s/5\.0/4.0/'
+broken_versions gateway/legacy/params_table.h '/"lastScanDateTo"/d'
+broken_versions gateway/legacy/params_table.h '/"qdScoreRequired"/d'
+broken_versions docs/upstream-versions.md '/^\| .osCpe. /d'
+broken_versions docs/upstream-versions.md '/^\| .osCpe. /p'
+broken_versions docs/upstream-versions.md '/^\| .category. /s/\| \|/| yes |/'
+broken_versions docs/upstream-versions.md '/^\| .policy-tags. /d'
+
 fresh_openapi()
 {
 	mkdir -p "$tree/gateway/fetch"
