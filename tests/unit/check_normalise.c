@@ -917,6 +917,61 @@ START_TEST(passes_a_full_buffer_on)
 }
 END_TEST
 
+/* --- slices */
+
+static void
+expect_slice(const struct normal_slice *s, int number, const char *name, const char *value)
+{
+	ck_assert_int_eq(s->number, number);
+	ck_assert_uint_eq(s->name_len, strlen(name));
+	ck_assert_mem_eq(s->name, name, s->name_len);
+	ck_assert_uint_eq(s->value_len, strlen(value));
+	ck_assert_mem_eq(s->value, value, s->value_len);
+}
+
+START_TEST(comes_apart_into_what_the_upstream_sent)
+{
+	static struct normal_slices slices;
+	const struct normal_slice *s = slices.list;
+	struct buf scratch;
+	buf_init(&scratch, NORMAL_SCRATCH_BYTES);
+	expect_same("{\"postureId\":5,\"status\":\"Passed*\",\"hostId\":\"7\",\"evidence\":{"
+		    "\"lastUpdated\":\"\"},\"currentBatch\":3,\"CLOUD_RESOURCE_ID\":null,"
+		    "\"exception\":1}");
+	ck_status(
+	    normal_explode(body.data, body.len, (uint8_t *)memo.data, memo.len, &scratch, &slices),
+	    STATUS_OK);
+	ck_assert_uint_eq(slices.count, 7);
+	expect_slice(&s[0], NORMAL_id, "postureId", "5");
+	ck_assert(s[0].respelled && !s[1].respelled);
+	expect_slice(&s[1], NORMAL_status, "status", "\"Passed*\"");
+	expect_slice(&s[2], NORMAL_hostId, "hostId", "\"7\"");
+	expect_slice(&s[3], NORMAL_evidence, "evidence", "{\"lastUpdated\":\"\"}");
+	expect_slice(&s[4], NORMAL_currentBatch, "currentBatch", "3");
+	expect_slice(&s[5], NORMAL_CLOUD_RESOURCE_ID, "CLOUD_RESOURCE_ID", "null");
+	expect_slice(&s[6], NORMAL_UNKNOWN, "exception", "1");
+	buf_fini(&scratch);
+	ck_assert_str_eq(normal_upstream_name(NORMAL_id), "id");
+	ck_assert_str_eq(normal_upstream_name(NORMAL_CLOUD_RESOURCE_ID), "CLOUD_RESOURCE_ID");
+	ck_assert_str_eq(normal_upstream_name(60), "totalBatches");
+	ck_assert_ptr_null(normal_upstream_name(14)); /* exception is ours */
+	ck_assert_ptr_null(normal_upstream_name(59));
+	ck_assert_ptr_null(normal_upstream_name(NORMAL_UNKNOWN));
+}
+END_TEST
+
+START_TEST(refuses_more_members_than_a_record_can_have)
+{
+	expect_same("{\"id\":1}");
+	for (int i = 0; i < LIMIT_RECORD_MEMBERS; i++) {
+		ck_status(run_back(), STATUS_OK);
+		body.len--;
+		buf_printf(&body, ",\"m%d\":1}", i);
+	}
+	ck_status(run_back(), STATUS_CORRUPT);
+}
+END_TEST
+
 /* --- views */
 
 static uint64_t
@@ -998,6 +1053,8 @@ main(void)
 	tcase_add_test(tc, tells_a_body_that_is_no_normal_form);
 	tcase_add_test(tc, survives_any_damage);
 	tcase_add_test(tc, passes_a_full_buffer_on);
+	tcase_add_test(tc, comes_apart_into_what_the_upstream_sent);
+	tcase_add_test(tc, refuses_more_members_than_a_record_can_have);
 	tcase_add_test(tc, shows_the_members_that_a_view_keeps);
 	tcase_add_test(tc, appends_to_what_a_buffer_holds);
 	suite_add_tcase(suite, tc);

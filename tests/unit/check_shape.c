@@ -312,7 +312,9 @@ expect_named(json_t *newer, json_t *older, const char *from, const char *outside
 			expect_named(value, json_object_get(older, name), from, name);
 	}
 	json_object_foreach(older, name, value)
-	    ck_assert_msg(json_object_get(newer, name) != NULL, "%s in %s", name, from);
+	{
+		ck_assert_msg(json_object_get(newer, name) != NULL, "%s in %s", name, from);
+	}
 }
 
 START_TEST(drops_what_the_changes_name_and_nothing_else)
