@@ -7,6 +7,7 @@ libbase_a_SOURCES = \
 	gateway/base/clock.c gateway/base/clock.h gateway/base/clock_system.c \
 	gateway/base/codec.c gateway/base/codec.h \
 	gateway/base/crypto.c gateway/base/crypto.h \
+	gateway/base/form.c gateway/base/form.h \
 	gateway/base/ids.c gateway/base/ids.h \
 	gateway/base/limits.h \
 	gateway/base/lock.c gateway/base/lock.h gateway/base/lock_table.h \

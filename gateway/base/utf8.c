@@ -57,3 +57,13 @@ utf8_write(uint32_t code_point, char ret_bytes[4])
 	ret_bytes[0] = (char)((0xf00 >> len & 0xf0) | code_point);
 	return len;
 }
+
+size_t
+utf8_cut(const char *text, size_t len, size_t most)
+{
+	if (len <= most)
+		return len;
+	while (most > 0 && ((uint8_t)text[most] & 0xc0) == 0x80)
+		most--;
+	return most;
+}

@@ -17,4 +17,7 @@ bool utf8_partial(const uint8_t *at, size_t len);
 /* Writes U+0000 to U+10FFFF (no surrogate) and gives the length of what it wrote. */
 size_t utf8_write(uint32_t code_point, char ret_bytes[4]);
 
+/* How much of the text is shown: at most `most` bytes, not cut within a character. */
+size_t utf8_cut(const char *text, size_t len, size_t most);
+
 #endif

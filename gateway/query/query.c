@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway/base/form.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/utf8.h"
 #include "gateway/query/param.h"
@@ -43,12 +44,7 @@ is_taken(const struct parser *p, size_t id)
 static const char *
 shown_name(struct arena *a, const char *name, size_t len)
 {
-	if (len > SHOWN_NAME_BYTES) {
-		len = SHOWN_NAME_BYTES;
-		while (len > 0 && ((uint8_t)name[len] & 0xc0) == 0x80)
-			len--;
-	}
-	return arena_dup(a, name, len);
+	return arena_dup(a, name, utf8_cut(name, len, SHOWN_NAME_BYTES));
 }
 
 static void
@@ -132,53 +128,6 @@ finish(struct parser *p, struct query *ret_query)
 
 /* --- query string */
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* False on an escape that is none. `out` has room for `len` bytes. */
-static bool
-unescape(const char *text, size_t len, char *out, size_t *ret_len)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < len; i++) {
-		char c = text[i];
-		if (c == '+') {
-			c = ' ';
-		} else if (c == '%') {
-			int high = len - i > 2 ? hex_digit(text[i + 1]) : -1;
-			int low = len - i > 2 ? hex_digit(text[i + 2]) : -1;
-			if (high < 0 || low < 0)
-				return false;
-			c = (char)(high << 4 | low);
-			i += 2;
-		}
-		out[n++] = c;
-	}
-	*ret_len = n;
-	return true;
-}
-
-/* Valid UTF-8 without control characters (C0, DEL, C1). */
-static bool
-is_plain_text(const char *text, size_t len)
-{
-	const uint8_t *at = (const uint8_t *)text;
-	for (size_t i = 0, n; i < len; i += n) {
-		n = utf8_sequence(at + i, len - i);
-		if (n == 0 || at[i] < 0x20 || at[i] == 0x7f ||
-		    (n == 2 && at[i] == 0xc2 && at[i + 1] < 0xa0))
-			return false;
-	}
-	return true;
-}
-
 /* NULL and the decoded text, or what is wrong with it. */
 static const char *
 decode(struct arena *a, const char *text, size_t len, const char **ret_text, size_t *ret_len)
@@ -187,9 +136,9 @@ decode(struct arena *a, const char *text, size_t len, const char **ret_text, siz
 	size_t out_len;
 	if (out == NULL)
 		return "";
-	if (!unescape(text, len, out, &out_len))
+	if (!form_unescape(text, len, out, &out_len))
 		return "A percent sign must be followed by two hexadecimal digits";
-	if (!is_plain_text(out, out_len))
+	if (!form_is_plain(out, out_len))
 		return "The text must be UTF-8 without control characters";
 	*ret_text = out;
 	*ret_len = out_len;
@@ -197,26 +146,25 @@ decode(struct arena *a, const char *text, size_t len, const char **ret_text, siz
 }
 
 static void
-read_pair(struct parser *p, const char *pair, size_t len)
+read_pair(struct parser *p, const struct form_pair *pair)
 {
-	const char *equals = memchr(pair, '=', len);
-	size_t raw_name_len = equals != NULL ? (size_t)(equals - pair) : len;
 	const char *name, *value;
 	size_t name_len, value_len;
 
-	const char *problem = decode(p->arena, pair, raw_name_len, &name, &name_len);
+	const char *problem = decode(p->arena, pair->name, pair->name_len, &name, &name_len);
 	if (problem != NULL) {
-		query_errors_add(p->errors, shown_name(p->arena, pair, raw_name_len), problem);
+		query_errors_add(
+		    p->errors, shown_name(p->arena, pair->name, pair->name_len), problem);
 		return;
 	}
 	size_t id = begin(p, name, name_len);
 	if (id == PARAM_COUNT)
 		return;
-	if (equals == NULL) {
+	if (pair->value == NULL) {
 		tell_bad(p, id, "A value is required");
 		return;
 	}
-	problem = decode(p->arena, equals + 1, len - raw_name_len - 1, &value, &value_len);
+	problem = decode(p->arena, pair->value, pair->value_len, &value, &value_len);
 	if (problem == NULL)
 		problem = param_take(&p->reader, id, value, value_len);
 	if (problem != NULL)
@@ -229,13 +177,10 @@ query_parse(struct arena *a, enum query_use use, query_field_f *field, const cha
 {
 	struct parser p;
 	parser_init(&p, a, use, field, errors);
-	for (const char *at = text, *end = text + len; len > 0;) {
-		const char *amp = memchr(at, '&', (size_t)(end - at));
-		read_pair(&p, at, (size_t)((amp != NULL ? amp : end) - at));
-		if (amp == NULL)
-			break;
-		at = amp + 1;
-	}
+	const char *at = len > 0 ? text : NULL;
+	struct form_pair pair;
+	while (form_next(&at, text + len, &pair))
+		read_pair(&p, &pair);
 	return finish(&p, ret_query);
 }
 

@@ -14,6 +14,7 @@
 #include "gateway/base/buf.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/crypto.h"
+#include "gateway/base/form.h"
 #include "gateway/base/ids.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/lock.h"
@@ -658,6 +659,70 @@ START_TEST(a_status_out_of_range_is_internal)
 }
 END_TEST
 
+/* --- form */
+
+/* "name=value|name|…" of a text: what is without '=' stands without one. */
+static const char *
+pairs_of(const char *text)
+{
+	static char list[256];
+	const char *at = text;
+	struct form_pair pair;
+	size_t len = 0;
+	while (form_next(&at, text + strlen(text), &pair))
+		len += (size_t)snprintf(list + len, sizeof list - len, "%s%.*s%s%.*s",
+		    len > 0 ? "|" : "", (int)pair.name_len, pair.name,
+		    pair.value != NULL ? "=" : "", (int)pair.value_len,
+		    pair.value != NULL ? pair.value : "");
+	return list;
+}
+
+START_TEST(form_has_a_pair_between_any_two_signs)
+{
+	ck_assert_str_eq(pairs_of("a=1&b=2"), "a=1|b=2");
+	ck_assert_str_eq(pairs_of("a&b=&=c"), "a|b=|=c");
+	ck_assert_str_eq(pairs_of("a=b=c"), "a=b=c");
+	const char *at = "&", *end = at + 1;
+	struct form_pair pair;
+	for (int i = 0; i < 2; i++) {
+		ck_assert(form_next(&at, end, &pair));
+		ck_assert_uint_eq(pair.name_len, 0);
+		ck_assert_ptr_null(pair.value);
+	}
+	ck_assert(!form_next(&at, end, &pair));
+}
+END_TEST
+
+START_TEST(form_reads_no_escape_beyond_its_end)
+{
+	static const char *const bad[] = {"%", "%4", "a%4", "%4g", "%g4", "%%41", "% 41"};
+	char out[16];
+	size_t len;
+	ck_assert(form_unescape("a%41+%7e%00", 11, out, &len));
+	ck_assert_uint_eq(len, 5);
+	ck_assert_mem_eq(out, "aA ~\0", 5);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		ck_assert_msg(!form_unescape(bad[i], strlen(bad[i]), out, &len), "%s", bad[i]);
+	ck_assert(!form_unescape("%41", 2, out, &len));
+	ck_assert(form_is_plain("\xc3\xa4 ~", 4));
+	ck_assert(!form_is_plain("\xc2\x85", 2));
+	ck_assert(!form_is_plain("a\x7f", 2));
+	ck_assert(!form_is_plain("a\n", 2));
+	ck_assert(!form_is_plain("\xc3", 1));
+}
+END_TEST
+
+START_TEST(utf8_cuts_between_characters)
+{
+	static const char text[] = "ab\xe2\x82\xac";
+	ck_assert_uint_eq(utf8_cut(text, 5, 5), 5);
+	ck_assert_uint_eq(utf8_cut(text, 5, 4), 2);
+	ck_assert_uint_eq(utf8_cut(text, 5, 3), 2);
+	ck_assert_uint_eq(utf8_cut(text, 5, 2), 2);
+	ck_assert_uint_eq(utf8_cut("\x80\x80\x80", 3, 2), 0);
+}
+END_TEST
+
 static void
 add_lock_tests(Suite *suite)
 {
@@ -697,6 +762,9 @@ main(void)
 	tcase_add_test(tc, utf8_knows_every_sequence_of_two_and_three_bytes);
 	tcase_add_test(tc, utf8_knows_the_borders_of_four_bytes);
 	tcase_add_test(tc, utf8_tells_a_beginning_from_an_error);
+	tcase_add_test(tc, utf8_cuts_between_characters);
+	tcase_add_test(tc, form_has_a_pair_between_any_two_signs);
+	tcase_add_test(tc, form_reads_no_escape_beyond_its_end);
 	tcase_add_test(tc, clock_reads_what_it_writes);
 	tcase_add_test(tc, clock_knows_leap_years_and_borders);
 	tcase_add_test(tc, clock_writes_the_nearest_year_it_can);
