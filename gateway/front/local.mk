@@ -9,5 +9,6 @@ libfront_a_SOURCES = \
 	gateway/front/quota.c gateway/front/quota.h \
 	gateway/front/response.c gateway/front/response.h \
 	gateway/front/route.c gateway/front/route.h gateway/front/route_table.h \
+	gateway/front/token.c gateway/front/token.h \
 	gateway/front/workers.c gateway/front/workers.h
 libfront_a_CFLAGS = $(AM_CFLAGS) $(FCGI_CFLAGS)

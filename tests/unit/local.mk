@@ -6,8 +6,8 @@ UNIT_TESTS = \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
-	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split tests/unit/check_stats \
-	tests/unit/check_versions
+	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split \
+	tests/unit/check_stats tests/unit/check_token tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
@@ -78,6 +78,9 @@ tests_unit_check_split_LDADD = libfetch.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_L
 tests_unit_check_stats_SOURCES = tests/unit/check_stats.c tests/unit/unit.h
 tests_unit_check_stats_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_stats_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_token_SOURCES = tests/unit/check_token.c tests/unit/unit.h
+tests_unit_check_token_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_token_LDADD = libfront.a libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
 tests_unit_check_versions_SOURCES = tests/unit/check_versions.c tests/unit/unit.h
 tests_unit_check_versions_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_versions_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
