@@ -641,6 +641,12 @@ fetch_promote(struct fetcher *o, const struct flight *flight, const char *consum
 	lock_drop(&o->lock);
 }
 
+uint64_t
+fetch_subscription(const struct fetcher *o)
+{
+	return atomic_load(&o->subscription);
+}
+
 /* What a fetch has before it. */
 struct ahead {
 	uint64_t calls[API_COUNT]; /* not ended */

@@ -93,6 +93,10 @@ int64_t fetch_estimate_ms(struct fetcher *f, const struct flight *flight);
 enum status fetch_forecast(
     struct fetcher *f, const struct query *q, struct buf *reason, int64_t *ret_wait_ms) NODISCARD;
 
+/* The subscription that a host resolution or policy list of the upstream told last; 0: none has since
+ * the start. What the settings say is not looked at. */
+uint64_t fetch_subscription(const struct fetcher *f);
+
 /* Ends the fetch of this flight with STATUS_CANCELLED: calls that wait are taken back, those under
  * way give up, and everyone who waits is told by the flight's end, at once or in a moment. Does
  * not wait for it. False: there is no such fetch (any more), or it is failing already. */

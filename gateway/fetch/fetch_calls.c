@@ -20,20 +20,19 @@ on_head(void *ctx, const struct transport_head *head)
 		memory_answered(c->fetch->owner->o.memory);
 }
 
-/* Adds what a resolution told of one policy. */
-static enum status
-on_resolved(void *ctx, const struct split_record *rec)
+/* What the upstream has told of whose account it is. */
+static void
+note_subscription(struct call *c, uint64_t subscription)
 {
-	struct call *c = ctx;
-	struct fetch *f = c->fetch;
-	struct plan_resolved got;
-	enum status st = plan_read_resolved(rec, &got);
-	if (st != STATUS_OK)
-		return st;
-	if (ids_find(c->ids, c->id_count, got.policy) == c->id_count) {
-		free(got.hosts);
-		return STATUS_UPSTREAM_BAD_DATA; /* nobody asked for this policy */
-	}
+	if (subscription != 0)
+		atomic_store(&c->fetch->owner->subscription, subscription);
+}
+
+/* Takes the policy's hosts, or frees them. */
+static enum status
+add_resolved(struct fetch *f, const struct resolved *r)
+{
+	enum status st = STATUS_OK;
 	lock_take(&f->owner->lock); /* several resolutions may be under way */
 	if (f->resolved_count == f->resolved_cap) {
 		size_t cap = f->resolved_cap == 0 ? 16 : f->resolved_cap * 2;
@@ -44,14 +43,44 @@ on_resolved(void *ctx, const struct split_record *rec)
 		}
 	}
 	if (f->resolved_count < f->resolved_cap)
-		f->resolved[f->resolved_count++] = (struct resolved){got.policy, got.subscription,
-		    got.hosts, ids_sort(got.hosts, got.host_count), got.error};
+		f->resolved[f->resolved_count++] = *r;
 	else
 		st = STATUS_NO_MEMORY;
 	lock_drop(&f->owner->lock);
 	if (st != STATUS_OK)
-		free(got.hosts);
+		free(r->hosts);
 	return st;
+}
+
+/* Reads what a resolution tells of one policy, which is the *ret_at-th of those asked for; its hosts
+ * ascend. */
+static enum status
+read_resolved(struct call *c, const struct split_record *rec, struct resolved *ret, size_t *ret_at)
+{
+	struct plan_resolved got;
+	enum status st = plan_read_resolved(rec, &got);
+	if (st != STATUS_OK)
+		return st;
+	size_t at = ids_find(c->ids, c->id_count, got.policy);
+	if (at == c->id_count) {
+		free(got.hosts);
+		return STATUS_UPSTREAM_BAD_DATA; /* nobody asked for this policy */
+	}
+	note_subscription(c, got.subscription);
+	*ret = (struct resolved){got.policy, got.subscription, got.hosts,
+	    ids_sort(got.hosts, got.host_count), got.error};
+	*ret_at = at;
+	return STATUS_OK;
+}
+
+static enum status
+on_resolved(void *ctx, const struct split_record *rec)
+{
+	struct call *c = ctx;
+	struct resolved r;
+	size_t at;
+	enum status st = read_resolved(c, rec, &r, &at);
+	return st == STATUS_OK ? add_resolved(c->fetch, &r) : st;
 }
 
 /* A repeated resolution begins anew: forget what the broken one told. */
@@ -77,7 +106,7 @@ call_resolve(struct call *c, struct transport *t, const char *token, struct tran
 	struct fetch *f = c->fetch;
 	struct buf path;
 	buf_init(&path, 64 * KIB);
-	plan_resolve_path(f->dialect, c->ids, c->id_count, &path);
+	plan_resolve_path(f->dialect, &f->query, c->ids, c->id_count, &path);
 	struct transport_request req = {.method = "GET", .path = buf_str(&path), .token = token};
 	enum status st = path.err;
 	forget_resolved(c);
@@ -118,8 +147,10 @@ call_subscription(
 				       : STATUS_UPSTREAM_MALFORMED;
 	if (st == STATUS_OK && list.subscription == 0)
 		st = STATUS_UPSTREAM_MALFORMED;
-	if (st == STATUS_OK)
+	if (st == STATUS_OK) {
 		c->fetch->subscription = list.subscription;
+		note_subscription(c, list.subscription);
+	}
 	buf_fini(&text);
 	return st;
 }
@@ -261,6 +292,7 @@ call_pull(struct call *c, struct transport *t, const char *token, struct transpo
 
 struct policies_in {
 	const struct listing *list;
+	bool tags;
 	struct pull_got *got;
 	struct cache_part *part;
 	struct buf body;
@@ -273,7 +305,7 @@ on_policy(void *ctx, const struct split_record *rec)
 	struct policies_in *in = ctx;
 	struct row row;
 	buf_reset(&in->body);
-	enum status st = listing_policy(rec, in->list->subscription, &in->body, &row);
+	enum status st = listing_policy(rec, in->list->subscription, in->tags, &in->body, &row);
 	if (st == STATUS_OK)
 		st = id_set_add(&in->got->policies, row.policy);
 	if (st == STATUS_OK)
@@ -284,9 +316,9 @@ on_policy(void *ctx, const struct split_record *rec)
 
 /* One policy twice: which one holds? */
 static enum status
-store_policies(const struct listing *list, struct pull_got *got, struct cache_part *part)
+store_policies(const struct listing *list, bool tags, struct pull_got *got, struct cache_part *part)
 {
-	struct policies_in in = {.list = list, .got = got, .part = part};
+	struct policies_in in = {.list = list, .tags = tags, .got = got, .part = part};
 	buf_init(&in.body, LIMIT_RECORD_BYTES + 4 * KIB);
 	enum status st = listing_each(list, on_policy, &in);
 	id_set_settle(&got->policies);
@@ -312,66 +344,92 @@ call_policies(struct call *c, struct transport *t, const char *token, struct tra
 	if (st == STATUS_OK)
 		st = cache_part_open(f->stage, c->index, c->attempt, &part);
 	if (st == STATUS_OK)
-		st = store_policies(&list, got, part);
+		st = store_policies(&list, f->query.tags, got, part);
 	st = end_part(c, part, st);
+	if (st == STATUS_OK)
+		note_subscription(c, list.subscription);
 	buf_fini(&text);
 	return st;
 }
 
+/* What the call has told of each policy it asked for, in their order. */
 struct hosts_in {
-	uint64_t policy;
-	struct plan_resolved got;
-	bool answered;
+	struct call *call;
+	struct resolved *list; /* policy 0: not answered */
 };
 
 static enum status
 on_hosts(void *ctx, const struct split_record *rec)
 {
 	struct hosts_in *in = ctx;
-	struct plan_resolved got;
-	enum status st = plan_read_resolved(rec, &got);
+	struct resolved r;
+	size_t at;
+	enum status st = read_resolved(in->call, rec, &r, &at);
 	if (st != STATUS_OK)
 		return st;
-	if (got.policy != in->policy || in->answered) {
-		free(got.hosts);
-		return STATUS_UPSTREAM_BAD_DATA; /* nobody asked for it, or it was told before */
+	if (in->list[at].policy != 0) {
+		free(r.hosts);
+		return STATUS_UPSTREAM_BAD_DATA; /* one policy twice: which one holds? */
 	}
-	got.host_count = ids_sort(got.hosts, got.host_count);
-	in->got = got;
-	in->answered = true;
+	in->list[at] = r;
 	return STATUS_OK;
 }
 
 static enum status
-store_hosts(const struct hosts_in *in, struct pull_got *got, struct cache_part *part)
+store_host(const struct resolved *r, uint64_t host, struct pull_got *got, struct cache_part *part,
+    struct buf *body)
+{
+	struct row row;
+	buf_reset(body);
+	enum status st = listing_host(r->policy, r->subscription, host, body, &row);
+	if (st == STATUS_OK)
+		st = id_set_add(&got->hosts, row.host);
+	if (st == STATUS_OK)
+		st = cache_part_add(part, &row, body->data, body->len, NULL, 0);
+	return st;
+}
+
+static enum status
+store_hosts(
+    const struct resolved *list, size_t count, struct pull_got *got, struct cache_part *part)
 {
 	struct buf body;
 	enum status st = STATUS_OK;
 	buf_init(&body, 4 * KIB);
-	for (size_t i = 0; i < in->got.host_count && st == STATUS_OK; i++) {
-		struct row row;
-		buf_reset(&body);
-		st = listing_host(in->policy, in->got.subscription, in->got.hosts[i], &body, &row);
-		if (st == STATUS_OK)
-			st = id_set_add(&got->hosts, row.host);
-		if (st == STATUS_OK)
-			st = cache_part_add(part, &row, body.data, body.len, NULL, 0);
-	}
+	for (size_t i = 0; i < count; i++)
+		for (size_t k = 0; k < list[i].host_count && st == STATUS_OK; k++)
+			st = store_host(&list[i], list[i].hosts[k], got, part, &body);
 	buf_fini(&body);
 	return st;
 }
 
-/* As in a resolution: a policy that is not answered, or with an error, makes the result incomplete.
- */
+/* Hands over what was told, or forgets it. */
+static enum status
+end_hosts(struct call *c, struct resolved *list, enum status st)
+{
+	for (size_t i = 0; i < c->id_count; i++) {
+		if (list[i].policy != 0 && st == STATUS_OK)
+			st = add_resolved(c->fetch, &list[i]);
+		else
+			free(list[i].hosts);
+	}
+	free(list);
+	return st;
+}
+
+/* As in a resolution: a policy that is not answered, or with an error, makes the result incomplete;
+ * fetch_step_seal() sees to that, when all are answered. */
 static enum status
 call_hosts(struct call *c, struct transport *t, const char *token, struct transport_head *head)
 {
 	struct fetch *f = c->fetch;
-	struct hosts_in in = {.policy = c->ids[0]};
+	struct hosts_in in = {c, calloc(c->id_count, sizeof *in.list)};
 	struct cache_part *part = NULL;
 	struct buf path;
-	buf_init(&path, 4 * KIB);
-	plan_resolve_path(f->dialect, c->ids, c->id_count, &path);
+	if (in.list == NULL)
+		return STATUS_NO_MEMORY;
+	buf_init(&path, 64 * KIB);
+	plan_resolve_path(f->dialect, &f->query, c->ids, c->id_count, &path);
 	struct transport_request req = {.method = "GET", .path = buf_str(&path), .token = token};
 	pull_got_fini(&f->got[c->index]);
 	enum status st = path.err;
@@ -380,18 +438,8 @@ call_hosts(struct call *c, struct transport *t, const char *token, struct transp
 	if (st == STATUS_OK)
 		st = cache_part_open(f->stage, c->index, c->attempt, &part);
 	if (st == STATUS_OK)
-		st = store_hosts(&in, &f->got[c->index], part);
-	st = end_part(c, part, st);
-	if (st == STATUS_OK) {
-		f->hosts = in.got.hosts;
-		f->host_count = in.got.host_count;
-		if (in.answered && !in.got.error)
-			memory_hosts_good(f->owner->o.memory, in.policy);
-		else
-			fetch_host_error(f, in.policy);
-	} else {
-		free(in.got.hosts);
-	}
+		st = store_hosts(in.list, c->id_count, &f->got[c->index], part);
+	st = end_hosts(c, in.list, end_part(c, part, st));
 	buf_fini(&path);
 	return st;
 }

@@ -9,6 +9,7 @@
 #define FETCH_FETCH_STATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "gateway/base/arena.h"
 #include "gateway/base/lock.h"
@@ -21,7 +22,8 @@ struct fetcher {
 	unsigned thread_count;
 	struct lock lock; /* LOCK_FETCH: the list, and every fetch's counts */
 	struct fetch *list;
-	int64_t mean_ms[API_COUNT]; /* of a good call, about; 0: none has ended yet */
+	int64_t mean_ms[API_COUNT];    /* of a good call, about; 0: none has ended yet */
+	_Atomic uint64_t subscription; /* that the upstream told last; 0: none yet */
 	pthread_cond_t emptied;
 	atomic_bool stopping;
 };
@@ -31,7 +33,7 @@ enum call_kind {
 	CALL_RESOLVE,      /* the hosts of policies, to pull postures of */
 	CALL_PULL,         /* postures */
 	CALL_POLICIES,     /* the policy list, as records */
-	CALL_HOSTS,        /* the hosts of one policy, as records */
+	CALL_HOSTS,        /* the hosts of policies, as records */
 };
 
 /* One upstream call of a fetch, in all its attempts. */

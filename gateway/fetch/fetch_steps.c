@@ -55,6 +55,24 @@ policies_to_ask(struct fetch *f, struct id_list *ret)
 	return STATUS_OK;
 }
 
+/* So many policies a call. */
+static enum status
+calls_for_policies(struct fetch *f, enum call_kind kind)
+{
+	struct id_list ask = {NULL, 0};
+	enum status st = policies_to_ask(f, &ask);
+	size_t chunk = plan_resolve_chunk(f->dialect);
+	if (st == STATUS_OK)
+		st = make_calls(f, (ask.count + chunk - 1) / chunk, kind);
+	for (size_t i = 0; i < f->call_count; i++) {
+		struct call *c = &f->calls[i];
+		size_t from = i * chunk, left = ask.count - from;
+		c->ids = ask.ids + from;
+		c->id_count = left < chunk ? left : chunk;
+	}
+	return st;
+}
+
 /* The subscription that a record of the result tells; 0: none does. */
 static uint64_t
 subscription_of(struct cache *cache, struct cache_result *result)
@@ -113,18 +131,7 @@ fetch_step_resolve(struct fetch *f)
 			f->subscription = stored_subscription(f->owner->o.cache);
 		return f->subscription != 0 ? STATUS_OK : make_calls(f, 1, CALL_SUBSCRIPTION);
 	}
-	struct id_list ask = {NULL, 0};
-	enum status st = policies_to_ask(f, &ask);
-	size_t chunk = plan_resolve_chunk(f->dialect);
-	if (st == STATUS_OK)
-		st = make_calls(f, (ask.count + chunk - 1) / chunk, CALL_RESOLVE);
-	for (size_t i = 0; i < f->call_count; i++) {
-		struct call *c = &f->calls[i];
-		size_t from = i * chunk, left = ask.count - from;
-		c->ids = ask.ids + from;
-		c->id_count = left < chunk ? left : chunk;
-	}
-	return st;
+	return calls_for_policies(f, CALL_RESOLVE);
 }
 
 /* The hosts to ask for: those that the policy resolves to, and of these the ones wanted. */
@@ -209,6 +216,14 @@ collect_hosts(struct fetch *f)
 	return STATUS_OK;
 }
 
+/* A result that consists of hosts: which policies have not told theirs, and all hosts there are. */
+static enum status
+sum_up_hosts(struct fetch *f)
+{
+	enum status st = check_resolved(f);
+	return st == STATUS_OK ? collect_hosts(f) : st;
+}
+
 /* Hosts that go into one call: the setting, and what the documented body size leaves room for. */
 static size_t
 hosts_per_call(const struct fetch *f)
@@ -291,21 +306,7 @@ plan_policies(struct fetch *f)
 static enum status
 plan_hosts(struct fetch *f)
 {
-	struct id_list ask;
-	f->host_errors = arena_array(&f->arena, 1, sizeof *f->host_errors);
-	enum status st = f->host_errors != NULL ? policies_to_ask(f, &ask) : STATUS_NO_MEMORY;
-	if (st != STATUS_OK)
-		return st;
-	if (ask.count == 0) {
-		fetch_host_error(f, f->query.policies.ids[0]);
-		return STATUS_OK;
-	}
-	st = make_calls(f, 1, CALL_HOSTS);
-	if (st == STATUS_OK) {
-		f->calls[0].ids = ask.ids;
-		f->calls[0].id_count = 1;
-	}
-	return st;
+	return calls_for_policies(f, CALL_HOSTS);
 }
 
 enum status
@@ -390,8 +391,11 @@ fetch_step_seal(struct fetch *f)
 {
 	struct fetcher_options *o = &f->owner->o;
 	struct cache_part_info *parts = arena_array(&f->arena, f->call_count + 1, sizeof *parts);
-	if (parts == NULL)
-		return STATUS_NO_MEMORY;
+	enum status st = parts != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+	if (st == STATUS_OK && f->query.kind == KIND_HOSTS)
+		st = sum_up_hosts(f);
+	if (st != STATUS_OK)
+		return st;
 	for (size_t i = 0; i < f->call_count; i++)
 		parts[i] = f->calls[i].info;
 	f->seal = (struct seal){
@@ -419,7 +423,7 @@ fetch_step_seal(struct fetch *f)
 	};
 	f->sealed = true;
 	f->seal.text = flight_text(f->flight, &f->seal.text_len);
-	enum status st = seal_make(&f->seal);
+	st = seal_make(&f->seal);
 	if (st == STATUS_OK && !f->seal.manifest.complete && better_is_there(f))
 		st = STATUS_UPSTREAM_INCOMPLETE;
 	return st;

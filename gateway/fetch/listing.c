@@ -161,6 +161,19 @@ write_id(uint64_t id, struct buf *body)
 		buf_str_add(body, "null");
 }
 
+static void
+write_tags(const struct split_record *rec, struct buf *body)
+{
+	const struct split_member *m = find(rec, "requireTagInfo");
+	if (m == NULL || value_is(m, "null"))
+		m = find(rec, "tagInfo");
+	buf_str_add(body, ",\"tags\":");
+	if (m != NULL)
+		buf_add(body, m->value, m->value_len);
+	else
+		buf_str_add(body, "null");
+}
+
 static enum status
 too_large(enum status st)
 {
@@ -168,8 +181,8 @@ too_large(enum status st)
 }
 
 enum status
-listing_policy(
-    const struct split_record *rec, uint64_t subscription, struct buf *body, struct row *ret_row)
+listing_policy(const struct split_record *rec, uint64_t subscription, bool tags, struct buf *body,
+    struct row *ret_row)
 {
 	struct row row = {.criticality = ROW_CRITICALITY_NONE};
 	const struct split_member *id = find(rec, "id");
@@ -192,6 +205,8 @@ listing_policy(
 	}
 	buf_str_add(body, ",\"subscriptionId\":");
 	write_id(subscription, body);
+	if (tags)
+		write_tags(rec, body);
 	buf_byte(body, '}');
 	*ret_row = row;
 	return too_large(body->err);

@@ -27,6 +27,10 @@ plan_needs(const struct query *q)
 		need |= CAN_INACTIVE;
 	if (q->status != 0 || q->previous_status != 0 || q->criticality != 0)
 		need |= CAN_STATUS;
+	if (q->kind == KIND_HOSTS && q->changed_since != DATE_NONE)
+		need |= CAN_HOST_CHANGED;
+	if (q->deployment != DEPLOYMENT_ALL || q->state != STATE_ALL)
+		need |= CAN_HOST_STATE;
 	return need;
 }
 
@@ -43,17 +47,6 @@ size_t
 plan_resolve_chunk(const struct dialect *d)
 {
 	return d->policies_per_resolve != 0 ? d->policies_per_resolve : RESOLVE_CHUNK;
-}
-
-void
-plan_resolve_path(const struct dialect *d, const uint64_t *policies, size_t count, struct buf *path)
-{
-	buf_printf(path, "%s?policyId=", d->hostids_path);
-	for (size_t i = 0; i < count; i++) {
-		if (i > 0)
-			buf_byte(path, ',');
-		buf_u64(path, policies[i]);
-	}
 }
 
 static void
@@ -126,15 +119,51 @@ plan_posture_path(const struct dialect *d, const struct query *q, struct buf *pa
 	add_date(path, "statusChangedSince", q->changed_since);
 }
 
+static const char *const deployments[] = {
+    [DEPLOYMENT_ALL] = "ALL",
+    [DEPLOYMENT_ON_PREM] = "ON-PREM",
+    [DEPLOYMENT_CLOUD] = "CLOUD",
+};
+static const char *const states[] = {
+    [STATE_ALL] = "ALL",
+    [STATE_ACTIVE] = "ACTIVE",
+    [STATE_TERMINATED] = "TERMINATED",
+};
+
+void
+plan_resolve_path(const struct dialect *d, const struct query *q, const uint64_t *policies,
+    size_t count, struct buf *path)
+{
+	buf_printf(path, "%s?policyId=", d->hostids_path);
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			buf_byte(path, ',');
+		buf_u64(path, policies[i]);
+	}
+	if (q->kind != KIND_HOSTS)
+		return;
+	add_date(path, "lastScanDate", q->scanned_since);
+	if (d->can & CAN_HOST_CHANGED)
+		add_date(path, "statusChangedSince", q->changed_since);
+	if ((d->can & CAN_HOST_STATE) && q->deployment != DEPLOYMENT_ALL)
+		buf_printf(path, "&assetDeploymentType=%s", deployments[q->deployment]);
+	if ((d->can & CAN_HOST_STATE) && q->state != STATE_ALL)
+		buf_printf(path, "&assetState=%s", states[q->state]);
+}
+
 void
 plan_policies_path(const struct dialect *d, const struct query *q, struct buf *path)
 {
 	char text[CLOCK_TEXT_BYTES];
+	const char *before = "?";
 	buf_str_add(path, d->policy_list_path);
-	if (q->evaluated_since == DATE_NONE)
-		return;
-	clock_text(q->evaluated_since, text);
-	buf_printf(path, "?lastEvaluationDate=%s", text);
+	if (q->evaluated_since != DATE_NONE) {
+		clock_text(q->evaluated_since, text);
+		buf_printf(path, "?lastEvaluationDate=%s", text);
+		before = "&";
+	}
+	if (q->tags)
+		buf_printf(path, "%srequireTagInfo=1", before);
 }
 
 void

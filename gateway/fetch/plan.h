@@ -20,10 +20,12 @@ unsigned plan_needs(const struct query *q);
  * something. */
 bool plan_is_unfiltered(const struct query *q);
 
-/* "/pcrs/5.0/posture/hostids?policyId=1,2" for these policies. */
-void plan_resolve_path(
-    const struct dialect *d, const uint64_t *policies, size_t count, struct buf *path);
-/* "/pcrs/2.0/posture/policy/list", with the date where the query has one. */
+/* "/pcrs/5.0/posture/hostids?policyId=1,2" for these policies. What a query for hosts leaves out is
+ * written behind it, as far as the version knows it; the hosts whose postures are wanted are all of
+ * them, whatever the postures' filters are. */
+void plan_resolve_path(const struct dialect *d, const struct query *q, const uint64_t *policies,
+    size_t count, struct buf *path);
+/* "/pcrs/2.0/posture/policy/list", with the date and the tags where the query has them. */
 void plan_policies_path(const struct dialect *d, const struct query *q, struct buf *path);
 /* Most policies in one hostids call: the version's own limit, and a URL of some 4 KB. */
 size_t plan_resolve_chunk(const struct dialect *d);

@@ -17,6 +17,8 @@
 #include "gateway/query/query.h"
 
 #define BIT(name) (UINT32_C(1) << PARAM_##name)
+#define HOSTS_ALONE (BIT(deployment) | BIT(state))
+#define POLICIES_ALONE BIT(tags)
 
 /* The number counts up when a name, word, default or the order of query_table.h changes: texts on
  * disk of another version are not understood, and what they lead to is fetched anew. */
@@ -25,9 +27,10 @@ static const struct {
 	enum query_use use; /* whose rules between parameters hold */
 	uint32_t has;       /* what it has of scope and filter */
 } kinds[] = {
-    [KIND_POSTURES] = {"q1", QUERY_POSTURES, UINT32_MAX},
-    [KIND_POLICIES] = {"p1", QUERY_POLICIES, BIT(evaluatedSince)},
-    [KIND_HOSTS] = {"h1", QUERY_HOSTS, BIT(policy)},
+    [KIND_POSTURES] = {"q1", QUERY_POSTURES, ~(HOSTS_ALONE | POLICIES_ALONE)},
+    [KIND_POLICIES] = {"p1", QUERY_POLICIES, BIT(evaluatedSince) | POLICIES_ALONE},
+    [KIND_HOSTS] = {"h1", QUERY_HOSTS,
+	BIT(policy) | BIT(assets) | BIT(scannedSince) | BIT(changedSince) | HOSTS_ALONE},
 };
 
 /* --- writing */
@@ -236,7 +239,7 @@ query_from_canon(struct arena *a, const char *text, size_t len, struct query *re
 		return STATUS_CORRUPT;
 	param_store(reader.values, &q);
 	q.kind = kind;
-	if (q.scanned_from > q.scanned_to || (kind == KIND_HOSTS && q.policies.count != 1))
+	if (q.scanned_from > q.scanned_to || (kind == KIND_HOSTS && q.policies.count == 0))
 		return STATUS_CORRUPT;
 	enum status st = check_same(&q, text, len);
 	if (st == STATUS_OK)

@@ -74,7 +74,7 @@ static size_t
 begin(struct parser *p, const char *name, size_t len)
 {
 	size_t id = param_find(name, len);
-	if (id == PARAM_COUNT) {
+	if (id == PARAM_COUNT || param_at(id)->uses == 0) {
 		tell_unknown(p, name, len);
 		return PARAM_COUNT;
 	}

@@ -49,6 +49,9 @@ struct id_ranges {
 bool id_ranges_have(const struct id_ranges *list, uint64_t id);
 
 enum query_assets { ASSETS_PC, ASSETS_ALL };
+/* Only of KIND_HOSTS: where hosts run, and whether they still do (hostids 5.0). */
+enum query_deployment { DEPLOYMENT_ALL, DEPLOYMENT_ON_PREM, DEPLOYMENT_CLOUD };
+enum query_state { STATE_ALL, STATE_ACTIVE, STATE_TERMINATED };
 enum query_evidence { EVIDENCE_NONE, EVIDENCE_BASIC, EVIDENCE_EXTENDED };
 
 /* Sets of enumerated values: one bit each. 0: no such filter. */
@@ -73,8 +76,8 @@ enum query_by {
  * own. */
 enum query_kind {
 	KIND_POSTURES,
-	KIND_POLICIES, /* of scope and filter it has evaluated_since alone */
-	KIND_HOSTS,    /* it has one policy */
+	KIND_POLICIES, /* of scope and filter it has tags and evaluated_since */
+	KIND_HOSTS, /* it has policies, assets, deployment, state, scanned_since, changed_since */
 };
 
 struct query {
@@ -88,6 +91,9 @@ struct query {
 	enum query_evidence evidence;
 	bool cloud, qds;
 	bool exclude_inactive;
+	enum query_deployment deployment;
+	enum query_state state;
+	bool tags; /* policies carry their asset tags */
 	/* filter; dates are seconds since 1970 UTC or DATE_NONE; *_since and _from are the first
 	 * second that counts, _to the last */
 	unsigned status;          /* enum query_status_bit */

@@ -19,12 +19,17 @@
  *         upstream  what the vendor's API calls it: whoever sends that name is told ours
  *         help      one sentence for documents
  *
+ *     INNER(name, kind, member, words, part, upstream)
+ *         A parameter that no call takes under its name: the gateway's own, for callers who speak the
+ *         upstream's protocol. It makes canonical text like any other, and is unknown to documents.
+ *
  *     EXCLUDES(name, others)   name may not stand beside any of the others
  *     NEEDS(name, other)       where name is given, other must be, too
  *     ONE_OF(uses, names)      these calls need one of the names, unless they show a cursor
  *
  * The order of PARAM and WORD and every word in them is part of the canonical text and with it of
- * what is on disk: a change there is a new version of every kind (canon.c).
+ * what is on disk: a change there is a new version of every kind (canon.c). A new parameter is none:
+ * texts without it stay as they are.
  *
  * Include it with the macros that you need; the others vanish.
  */
@@ -36,6 +41,10 @@
 #endif
 #ifndef PARAM
 #define PARAM(name, kind, member, words, least, most, part, uses, upstream, help)
+#endif
+#ifndef INNER
+#define INNER(name, kind, member, words, part, upstream)                                           \
+	PARAM(name, kind, member, words, 0, 0, part, 0, upstream, "")
 #endif
 #ifndef EXCLUDES
 #define EXCLUDES(name, others)
@@ -52,6 +61,8 @@ SET(BOOL)
 SET(ASSETS)
 SET(EVIDENCE)
 SET(INACTIVE)
+SET(DEPLOYMENT)
+SET(STATE)
 SET(STATUS)
 SET(CRITICALITY)
 SET(BY)
@@ -66,6 +77,12 @@ WORD(EVIDENCE, "basic", EVIDENCE_BASIC)
 WORD(EVIDENCE, "extended", EVIDENCE_EXTENDED)
 WORD(INACTIVE, "include", 0)
 WORD(INACTIVE, "exclude", 1)
+WORD(DEPLOYMENT, "all", DEPLOYMENT_ALL)
+WORD(DEPLOYMENT, "on-prem", DEPLOYMENT_ON_PREM)
+WORD(DEPLOYMENT, "cloud", DEPLOYMENT_CLOUD)
+WORD(STATE, "all", STATE_ALL)
+WORD(STATE, "active", STATE_ACTIVE)
+WORD(STATE, "terminated", STATE_TERMINATED)
 WORD(STATUS, "Passed", STATUS_BIT_PASSED)
 WORD(STATUS, "Failed", STATUS_BIT_FAILED)
 WORD(STATUS, "Error", STATUS_BIT_ERROR)
@@ -109,6 +126,9 @@ PARAM(qds, BOOL, qds, BOOL, 0, 0, SCOPE, IN_SEARCH | IN(POSTURE), "qdScoreRequir
 	"Whether a posture carries its detection score.")
 PARAM(inactive, CHOICE, exclude_inactive, INACTIVE, 0, 0, SCOPE, IN_SEARCH,
 	"excludeInactiveControl", "Whether postures of inactive controls are included.")
+INNER(deployment, CHOICE, deployment, DEPLOYMENT, SCOPE, "assetDeploymentType")
+INNER(state, CHOICE, state, STATE, SCOPE, "assetState")
+INNER(tags, BOOL, tags, BOOL, SCOPE, "requireTagInfo")
 PARAM(status, SET, status, STATUS, 0, 0, FILTER, IN_SEARCH, "",
 	"Postures of these statuses; Passed includes passed by exception.")
 PARAM(previousStatus, ONE, previous_status, STATUS, 0, 0, FILTER, IN_SEARCH, "",
@@ -150,6 +170,7 @@ ONE_OF(IN(SUMMARY), BIT(by))
 #undef SET
 #undef WORD
 #undef PARAM
+#undef INNER
 #undef EXCLUDES
 #undef NEEDS
 #undef ONE_OF

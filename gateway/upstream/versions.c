@@ -24,9 +24,9 @@ upstream_api_name(enum upstream_api api)
 
 /* clang-format off */
 static const struct dialect dialects[] = {
-    DIALECT("5.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_BASIC_EVIDENCE | CAN_QDS | CAN_POSTURE_IDS, 0),
-    DIALECT("4.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS, 0),
-    DIALECT("3.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS, 0),
+    DIALECT("5.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_BASIC_EVIDENCE | CAN_QDS | CAN_POSTURE_IDS | CAN_HOST_CHANGED | CAN_HOST_STATE, 0),
+    DIALECT("4.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_HOST_CHANGED, 0),
+    DIALECT("3.0", "2.0", CAN_INACTIVE | CAN_CLOUD | CAN_STATUS | CAN_HOST_CHANGED, 0),
     DIALECT("2.0", "2.0", CAN_INACTIVE | CAN_SCA, 10),
     DIALECT("1.0", "2.0", CAN_SCA, 10),
 };
@@ -40,6 +40,8 @@ static const struct { unsigned bit; const char *asked; } abilities[] = {
     {CAN_CLOUD, "cloud"},
     {CAN_INACTIVE, "inactive=exclude"},
     {CAN_STATUS, "filters by status or criticality"},
+    {CAN_HOST_STATE, "hosts by deployment or state"},
+    {CAN_HOST_CHANGED, "hosts by change of status"},
 };
 /* clang-format on */
 

@@ -23,7 +23,7 @@ enum upstream_api { API_POLICY_LIST, API_HOSTIDS, API_POSTURE_INFO, API_COUNT };
 /* As in settings, logs and metrics: "policyList", "hostids", "postureInfo". */
 const char *upstream_api_name(enum upstream_api api);
 
-/* What a version of postureInfo can be asked. */
+/* What a version can be asked: of postureInfo, and of hostids. */
 enum dialect_can {
 	CAN_INACTIVE = 1,       /* excludeInactiveControl (2.0) */
 	CAN_CLOUD = 2,          /* cloudMetaDataRequired (3.0) */
@@ -32,6 +32,8 @@ enum dialect_can {
 	CAN_QDS = 16,           /* qdScoreRequired (5.0) */
 	CAN_POSTURE_IDS = 32,   /* a body of posture IDs (5.0) */
 	CAN_SCA = 64,           /* SCA assets beside PC (1.0, 2.0, or by setting) */
+	CAN_HOST_CHANGED = 128, /* statusChangedSince of hostids (3.0) */
+	CAN_HOST_STATE = 256,   /* assetDeploymentType, assetState of hostids (5.0) */
 };
 
 struct dialect {

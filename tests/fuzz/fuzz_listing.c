@@ -8,23 +8,44 @@
 #include "gateway/fetch/listing.h"
 #include "tests/fuzz/fuzz.h"
 
+struct back {
+	size_t members, records;
+};
+
 /* A record that was written is split like one that came. */
 static enum status
 count_record(void *ctx, const struct split_record *rec)
 {
-	size_t *count = ctx;
-	FUZZ_MUST(rec->count == 10);
-	(*count)++;
+	struct back *back = ctx;
+	FUZZ_MUST(rec->count == back->members);
+	back->records++;
 	return STATUS_OK;
 }
 
 static enum status
-read_back(const struct buf *array)
+read_back(const struct buf *array, size_t members)
 {
 	struct listing list = {.policies = array->data, .policies_len = array->len};
-	size_t count = 0;
-	enum status st = listing_each(&list, count_record, &count);
-	FUZZ_MUST(st != STATUS_OK || count == 1);
+	struct back back = {members, 0};
+	enum status st = listing_each(&list, count_record, &back);
+	FUZZ_MUST(st != STATUS_OK || back.records == 1);
+	return st;
+}
+
+static enum status
+write_one(const struct split_record *rec, uint64_t subscription, bool tags)
+{
+	struct row row;
+	struct buf b;
+	buf_init(&b, LIMIT_RECORD_BYTES + 4 * KIB);
+	buf_byte(&b, '[');
+	enum status st = listing_policy(rec, subscription, tags, &b, &row);
+	buf_byte(&b, ']');
+	if (st == STATUS_OK) {
+		FUZZ_MUST(row.id > 0 && row.id <= INT64_MAX && row.policy == row.id);
+		FUZZ_MUST(read_back(&b, tags ? 11 : 10) == STATUS_OK);
+	}
+	buf_fini(&b);
 	return st;
 }
 
@@ -32,18 +53,8 @@ static enum status
 write_record(void *ctx, const struct split_record *rec)
 {
 	struct listing *list = ctx;
-	struct row row;
-	struct buf b;
-	buf_init(&b, LIMIT_RECORD_BYTES + 4 * KIB);
-	buf_byte(&b, '[');
-	enum status st = listing_policy(rec, list->subscription, &b, &row);
-	buf_byte(&b, ']');
-	if (st == STATUS_OK) {
-		FUZZ_MUST(row.id > 0 && row.id <= INT64_MAX && row.policy == row.id);
-		FUZZ_MUST(read_back(&b) == STATUS_OK);
-	}
-	buf_fini(&b);
-	return st;
+	enum status st = write_one(rec, list->subscription, true);
+	return st == STATUS_OK ? write_one(rec, list->subscription, false) : st;
 }
 
 int

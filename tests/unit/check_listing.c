@@ -14,6 +14,7 @@
 
 struct seen {
 	const struct listing *list;
+	bool tags;
 	struct buf records; /* one a line */
 	struct row rows[16];
 	size_t count;
@@ -24,7 +25,7 @@ take(void *ctx, const struct split_record *rec)
 {
 	struct seen *s = ctx;
 	struct row row;
-	enum status st = listing_policy(rec, s->list->subscription, &s->records, &row);
+	enum status st = listing_policy(rec, s->list->subscription, s->tags, &s->records, &row);
 	if (st != STATUS_OK)
 		return st;
 	buf_byte(&s->records, '\n');
@@ -35,13 +36,19 @@ take(void *ctx, const struct split_record *rec)
 }
 
 static enum status
-read_all(const char *text, size_t len, struct seen *ret)
+read_list(const char *text, size_t len, bool tags, struct seen *ret)
 {
 	struct listing list;
-	*ret = (struct seen){.list = &list};
+	*ret = (struct seen){.list = &list, .tags = tags};
 	buf_init(&ret->records, 64 * MIB);
 	enum status st = listing_open(text, len, &list);
 	return st == STATUS_OK ? listing_each(&list, take, ret) : st;
+}
+
+static enum status
+read_all(const char *text, size_t len, struct seen *ret)
+{
+	return read_list(text, len, false, ret);
 }
 
 static void
@@ -107,6 +114,39 @@ START_TEST(others_members_are_left_out)
 	reads_as("{\"more\":{\"policyList\":[{\"id\":7}]},\"policyList\":[{\"id\":1,\"includeTags\""
 		 ":[{\"id\":5}],\"subscriptionId\":3}],\"subscriptionId\":12,\"x\":\"}\"}",
 	    "{\"id\":1," AFTER_ID "12}\n");
+}
+END_TEST
+
+#define TAGS "{\"includeTags\":[{\"id\":5,\"name\":\"a},{b\"}],\"includeTagsScope\":\"ANY\"}"
+
+static const struct {
+	const char *policy, *tags;
+} tagged[] = {
+    {"{\"id\":1,\"requireTagInfo\":" TAGS "}", TAGS},
+    {"{\"tagInfo\":" TAGS ",\"id\":1}", TAGS},
+    {"{\"id\":1,\"tagInfo\":" TAGS ",\"requireTagInfo\":null}", TAGS},
+    {"{\"id\":1,\"requireTagInfo\":{},\"tagInfo\":" TAGS "}", "{}"},
+    {"{\"id\":1,\"requireTagInfo\":null}", "null"},
+    {"{\"id\":1,\"tagInfo\":7}", "7"},
+    {"{\"id\":1,\"tags\":[1]}", "null"},
+};
+
+START_TEST(tags_stand_behind_the_rest_where_they_are_asked_for)
+{
+	struct seen with, without;
+	struct arena arena;
+	arena_init(&arena, 64 * KIB);
+	const char *text =
+	    arena_printf(&arena, "{\"subscriptionId\":12,\"policyList\":[%s]}", tagged[_i].policy);
+	const char *wanted =
+	    arena_printf(&arena, "{\"id\":1,%s12,\"tags\":%s}\n", AFTER_ID, tagged[_i].tags);
+	ck_status(read_list(text, strlen(text), true, &with), STATUS_OK);
+	ck_assert_str_eq(buf_str(&with.records), wanted);
+	ck_status(read_all(text, strlen(text), &without), STATUS_OK);
+	ck_assert_str_eq(buf_str(&without.records), "{\"id\":1," AFTER_ID "12}\n");
+	buf_fini(&with.records);
+	buf_fini(&without.records);
+	arena_fini(&arena);
 }
 END_TEST
 
@@ -323,6 +363,8 @@ main(void)
 	tcase_add_test(t, what_is_missing_is_null);
 	tcase_add_test(t, ids_are_integers_however_they_came);
 	tcase_add_test(t, others_members_are_left_out);
+	tcase_add_loop_test(
+	    t, tags_stand_behind_the_rest_where_they_are_asked_for, 0, ARRAY_LEN(tagged));
 	tcase_add_loop_test(t, a_value_is_changed_only_in_the_ways_told, 0, ARRAY_LEN(values));
 	tcase_add_test(t, rows_have_what_pages_and_grants_look_at);
 	tcase_add_test(t, no_policies_is_an_answer);

@@ -103,7 +103,8 @@ START_TEST(bodies_have_their_ids_as_strings)
 	plan_postures_body(3, ranges, 2, &b);
 	ck_assert_str_eq(buf_str(&b), "[{\"subscriptionId\":\"3\",\"postureId\":\"1,5-9\"}]");
 	buf_reset(&b);
-	plan_resolve_path(dialect(), hosts, 2, &b);
+	struct query q = empty_query();
+	plan_resolve_path(dialect(), &q, hosts, 2, &b);
 	ck_assert_str_eq(buf_str(&b), "/pcrs/5.0/posture/hostids?policyId=7,9223372036854775807");
 	buf_fini(&b);
 }
@@ -197,6 +198,123 @@ START_TEST(a_policy_list_is_asked_with_its_date)
 }
 END_TEST
 
+START_TEST(a_policy_list_is_asked_with_its_tags)
+{
+	struct query q = empty_query();
+	struct buf b;
+	buf_init(&b, 4096);
+	q.tags = true;
+	plan_policies_path(dialect(), &q, &b);
+	ck_assert_str_eq(buf_str(&b), "/pcrs/2.0/posture/policy/list?requireTagInfo=1");
+	buf_reset(&b);
+	q.evaluated_since = 0;
+	plan_policies_path(dialect(), &q, &b);
+	ck_assert_str_eq(buf_str(&b),
+	    "/pcrs/2.0/posture/policy/list?lastEvaluationDate=1970-01-01T00:00:00Z"
+	    "&requireTagInfo=1");
+	buf_fini(&b);
+}
+END_TEST
+
+/* A query for hosts in which everything is given. */
+static struct query
+hosts_query(void)
+{
+	struct query q = empty_query();
+	q.kind = KIND_HOSTS;
+	q.scanned_since = 86400;
+	q.changed_since = 1;
+	q.deployment = DEPLOYMENT_CLOUD;
+	q.state = STATE_TERMINATED;
+	return q;
+}
+
+static const struct {
+	const char *version, *path;
+} resolutions[] = {
+    {"1.0", "/pcrs/1.0/posture/hostids?policyId=7&lastScanDate=1970-01-02T00:00:00Z"},
+    {"2.0", "/pcrs/2.0/posture/hostids?policyId=7&lastScanDate=1970-01-02T00:00:00Z"},
+    {"3.0", "/pcrs/3.0/posture/hostids?policyId=7&lastScanDate=1970-01-02T00:00:00Z"
+	    "&statusChangedSince=1970-01-01T00:00:01Z"},
+    {"4.0", "/pcrs/4.0/posture/hostids?policyId=7&lastScanDate=1970-01-02T00:00:00Z"
+	    "&statusChangedSince=1970-01-01T00:00:01Z"},
+    {"5.0", "/pcrs/5.0/posture/hostids?policyId=7&lastScanDate=1970-01-02T00:00:00Z"
+	    "&statusChangedSince=1970-01-01T00:00:01Z&assetDeploymentType=CLOUD"
+	    "&assetState=TERMINATED"},
+};
+
+START_TEST(hosts_are_asked_for_with_what_the_version_knows)
+{
+	static const uint64_t policy = 7;
+	struct query q = hosts_query();
+	struct buf b;
+	buf_init(&b, 4096);
+	plan_resolve_path(versions_dialect(resolutions[_i].version), &q, &policy, 1, &b);
+	ck_assert_str_eq(buf_str(&b), resolutions[_i].path);
+	buf_fini(&b);
+}
+END_TEST
+
+START_TEST(every_word_of_hosts_has_its_own_upstream)
+{
+	static const uint64_t policy = 7;
+	struct query q = empty_query();
+	struct buf b;
+	buf_init(&b, 4096);
+	q.kind = KIND_HOSTS;
+	plan_resolve_path(dialect(), &q, &policy, 1, &b);
+	ck_assert_str_eq(buf_str(&b), "/pcrs/5.0/posture/hostids?policyId=7");
+	buf_reset(&b);
+	q.deployment = DEPLOYMENT_ON_PREM;
+	plan_resolve_path(dialect(), &q, &policy, 1, &b);
+	ck_assert_str_eq(
+	    buf_str(&b), "/pcrs/5.0/posture/hostids?policyId=7&assetDeploymentType=ON-PREM");
+	buf_reset(&b);
+	q.deployment = DEPLOYMENT_ALL;
+	q.state = STATE_ACTIVE;
+	plan_resolve_path(dialect(), &q, &policy, 1, &b);
+	ck_assert_str_eq(buf_str(&b), "/pcrs/5.0/posture/hostids?policyId=7&assetState=ACTIVE");
+	buf_fini(&b);
+}
+END_TEST
+
+/* Else a posture whose host was scanned long ago would be missing from what is kept. */
+START_TEST(filters_of_postures_leave_no_host_out)
+{
+	static const uint64_t policy = 7;
+	struct query q = hosts_query();
+	struct buf b;
+	buf_init(&b, 4096);
+	q.kind = KIND_POSTURES;
+	plan_resolve_path(dialect(), &q, &policy, 1, &b);
+	ck_assert_str_eq(buf_str(&b), "/pcrs/5.0/posture/hostids?policyId=7");
+	buf_fini(&b);
+}
+END_TEST
+
+START_TEST(what_a_query_for_hosts_needs_of_a_version)
+{
+	struct query q = empty_query();
+	q.kind = KIND_HOSTS;
+	q.scanned_since = 0;
+	ck_assert_uint_eq(plan_needs(&q), 0);
+	q.changed_since = 0;
+	ck_assert_uint_eq(plan_needs(&q), CAN_HOST_CHANGED);
+	q.state = STATE_ACTIVE;
+	ck_assert_uint_eq(plan_needs(&q), CAN_HOST_CHANGED | CAN_HOST_STATE);
+	q.assets = ASSETS_ALL;
+	ck_assert_uint_eq(plan_needs(&q), CAN_HOST_CHANGED | CAN_HOST_STATE | CAN_SCA);
+	q = empty_query();
+	q.kind = KIND_HOSTS;
+	q.deployment = DEPLOYMENT_CLOUD;
+	ck_assert_uint_eq(plan_needs(&q), CAN_HOST_STATE);
+	/* every version of postureInfo has it */
+	q = empty_query();
+	q.changed_since = 0;
+	ck_assert_uint_eq(plan_needs(&q), 0);
+}
+END_TEST
+
 START_TEST(a_resolution_has_as_many_policies_as_its_version_takes)
 {
 	struct dialect ten = *dialect();
@@ -211,7 +329,8 @@ START_TEST(a_resolution_has_as_many_policies_as_its_version_takes)
 	ck_assert_uint_le(most, ARRAY_LEN(ids));
 	for (size_t i = 0; i < most; i++)
 		ids[i] = INT64_MAX - i;
-	plan_resolve_path(dialect(), ids, most, &b);
+	struct query q = empty_query();
+	plan_resolve_path(dialect(), &q, ids, most, &b);
 	ck_status(b.err, STATUS_OK);
 	ck_assert_uint_lt(b.len, 4200);
 	buf_fini(&b);
@@ -252,6 +371,12 @@ main(void)
 	tcase_add_test(t, an_in_band_error_is_kept_beside_the_hosts);
 	tcase_add_loop_test(t, a_host_that_is_no_id_spoils_the_answer, 0, ARRAY_LEN(bad_hosts));
 	tcase_add_test(t, a_policy_list_is_asked_with_its_date);
+	tcase_add_test(t, a_policy_list_is_asked_with_its_tags);
+	tcase_add_loop_test(
+	    t, hosts_are_asked_for_with_what_the_version_knows, 0, ARRAY_LEN(resolutions));
+	tcase_add_test(t, every_word_of_hosts_has_its_own_upstream);
+	tcase_add_test(t, filters_of_postures_leave_no_host_out);
+	tcase_add_test(t, what_a_query_for_hosts_needs_of_a_version);
 	tcase_add_test(t, a_resolution_has_as_many_policies_as_its_version_takes);
 	tcase_add_test(t, whatever_leaves_records_out_is_a_filter);
 	suite_add_tcase(s, t);

@@ -714,6 +714,7 @@ START_TEST(gives_the_policies_of_a_canonical_text_alone)
 	    {"q1;policy=3", 1, STATUS_OK},
 	    {"q1;posture=1-9", 0, STATUS_OK},
 	    {"h1;policy=3", 1, STATUS_OK},
+	    {"h1;policy=3,9;state=active", 2, STATUS_OK},
 	    {"p1", 0, STATUS_OK},
 	    {"p1;evaluatedSince=5", 0, STATUS_OK},
 	    {"x1;policy=3", 0, STATUS_OK},
@@ -919,7 +920,8 @@ same_scope_and_filter(const struct query *a, const struct query *b)
 	       a->previous_status == b->previous_status && a->criticality == b->criticality &&
 	       a->evaluated_since == b->evaluated_since && a->scanned_since == b->scanned_since &&
 	       a->scanned_from == b->scanned_from && a->scanned_to == b->scanned_to &&
-	       a->changed_since == b->changed_since;
+	       a->changed_since == b->changed_since && a->deployment == b->deployment &&
+	       a->state == b->state && a->tags == b->tags;
 }
 
 START_TEST(canon_is_equal_for_equal_queries_only_and_reads_back)
@@ -987,16 +989,85 @@ START_TEST(every_kind_has_texts_of_its_own)
 }
 END_TEST
 
+/* What is on disk was written with these, and has to be found again. */
+START_TEST(what_nobody_asks_for_changes_no_text)
+{
+	static const char *const texts[] = {"p1", "p1;evaluatedSince=86400", "h1;policy=7",
+	    "q1;policy=7", "q1;posture=1-7,9",
+	    "q1;policy=2;host=3,12;subscription=4;assets=all;evidence=extended;cloud=true;qds=true"
+	    ";inactive=exclude;status=Passed,Failed;previousStatus=Error;criticality=0,5"
+	    ";evaluatedSince=0;scannedFrom=0;scannedTo=86399;changedSince=7"};
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct query q;
+		ck_status(query_from_canon(&arena, texts[i], strlen(texts[i]), &q), STATUS_OK);
+		ck_assert(q.deployment == DEPLOYMENT_ALL && q.state == STATE_ALL && !q.tags);
+		ck_assert_str_eq(canon(&q), texts[i]);
+	}
+	/* what is no part of a kind is no part of its text */
+	struct query q = good("policy=7");
+	q.deployment = DEPLOYMENT_CLOUD;
+	q.state = STATE_ACTIVE;
+	q.tags = true;
+	ck_assert_str_eq(canon(&q), "q1;policy=7");
+}
+END_TEST
+
+START_TEST(lists_and_hosts_have_the_upstreams_other_parameters)
+{
+	static const uint64_t policies[] = {7, 9};
+	struct query list = good_policies(""), hosts = hosts_of(policies);
+	list.tags = true;
+	ck_assert_str_eq(canon(&list), "p1;tags=true");
+	list.evaluated_since = 5;
+	ck_assert_str_eq(canon(&list), "p1;tags=true;evaluatedSince=5");
+	hosts.policies.count = 2;
+	ck_assert_str_eq(canon(&hosts), "h1;policy=7,9");
+	hosts.assets = ASSETS_ALL;
+	hosts.deployment = DEPLOYMENT_ON_PREM;
+	hosts.state = STATE_TERMINATED;
+	hosts.scanned_since = 1;
+	hosts.changed_since = 2;
+	ck_assert_str_eq(canon(&hosts),
+	    "h1;policy=7,9;assets=all;deployment=on-prem;state=terminated;scannedSince=1"
+	    ";changedSince=2");
+}
+END_TEST
+
+static int64_t
+random_seconds(struct unit_random *random)
+{
+	return unit_below(random, 2) ? DATE_NONE
+				     : (int64_t)unit_below(random, (uint64_t)QUERY_DATE_MAX + 1);
+}
+
+static struct query
+random_hosts(struct unit_random *random, uint64_t policies[3])
+{
+	policies[0] = 1 + unit_below(random, QUERY_ID_MAX - 1000);
+	policies[1] = policies[0] + 1 + unit_below(random, 9);
+	policies[2] = policies[1] + 1 + unit_below(random, 9);
+	struct query q = hosts_of(policies);
+	q.policies.count = 1 + unit_below(random, 3);
+	q.assets = (enum query_assets)unit_below(random, 2);
+	q.deployment = (enum query_deployment)unit_below(random, 3);
+	q.state = (enum query_state)unit_below(random, 3);
+	q.scanned_since = random_seconds(random);
+	q.changed_since = random_seconds(random);
+	return q;
+}
+
 START_TEST(texts_of_the_other_kinds_read_back)
 {
 	uint64_t seed = unit_seed(20261125);
 	struct unit_random random = {seed};
 	for (int round = 0; round < 2000; round++) {
-		uint64_t policy = 1 + unit_below(&random, QUERY_ID_MAX);
-		struct query q = unit_below(&random, 2) ? hosts_of(&policy) : good_policies("");
-		if (q.kind == KIND_POLICIES && unit_below(&random, 4) > 0)
-			q.evaluated_since =
-			    (int64_t)unit_below(&random, (uint64_t)QUERY_DATE_MAX + 1);
+		uint64_t policies[3];
+		struct query q =
+		    unit_below(&random, 2) ? random_hosts(&random, policies) : good_policies("");
+		if (q.kind == KIND_POLICIES) {
+			q.tags = unit_below(&random, 2);
+			q.evaluated_since = random_seconds(&random);
+		}
 		const char *text = canon(&q);
 		struct query back;
 		ck_status(query_from_canon(&arena, text, strlen(text), &back), STATUS_OK);
@@ -1005,6 +1076,31 @@ START_TEST(texts_of_the_other_kinds_read_back)
 		ck_assert_str_eq(canon(&back), text);
 		arena_reset(&arena);
 	}
+}
+END_TEST
+
+START_TEST(no_call_takes_the_gateways_own_parameters)
+{
+	static const char *const names[] = {"deployment", "state", "tags"};
+	static const char *const values[] = {"cloud", "active", "true"};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		for (unsigned use = QUERY_POSTURES; use <= QUERY_FETCHES; use++) {
+			struct query q;
+			const char *text = arena_printf(&arena, "%s=%s", names[i], values[i]);
+			ck_status(parse_use((enum query_use)use, text, &q), STATUS_BAD_REQUEST);
+			ck_assert_str_eq(errors.list[0].parameter, names[i]);
+			ck_assert_str_eq(errors.list[0].message, "There is no such parameter");
+		}
+		struct query q;
+		const char *body =
+		    arena_printf(&arena, "{\"policy\":1,\"%s\":\"%s\"}", names[i], values[i]);
+		ck_status(parse_json(body, &q), STATUS_BAD_REQUEST);
+		ck_assert_str_eq(told(), names[i]);
+	}
+	/* nor is anyone sent to them who says it as the upstream does */
+	struct query q;
+	ck_status(parse("policy=1&assetState=ACTIVE", &q), STATUS_BAD_REQUEST);
+	ck_assert_str_eq(errors.list[0].message, "There is no such parameter");
 }
 END_TEST
 
@@ -1065,8 +1161,14 @@ static const char *const bad_canons[] = {"", "q", "q1", "q1;", "q2;policy=1", "q
     "p", "p1;", "p2", "P1", "p1;policy=1", "p1;evaluatedSince=", "p1;evaluatedSince=2026-01-01",
     "p1;evaluatedSince=1;evaluatedSince=1", "p1;evaluatedSince=1;status=Failed", "p1;limit=7",
     "p1;status=Passed", "p1q1;policy=1", "p1h1;policy=1", "h1", "h1;", "h2;policy=1",
-    "h1;policy=1,2", "h1;policy=0", "h1;policy=1;host=1", "h1;policy=1;evaluatedSince=1",
-    "h1;host=1", "h1;policy=1;policy=1", "h1;policy=1;limit=7"};
+    "h1;policy=2,1", "h1;policy=0", "h1;policy=1;host=1", "h1;policy=1;evaluatedSince=1",
+    "h1;host=1", "h1;policy=1;policy=1", "h1;policy=1;limit=7", "h1;state=active",
+    "h1;policy=1;state=all", "h1;policy=1;deployment=CLOUD", "h1;policy=1;deployment=on_prem",
+    "h1;policy=1;state=active;deployment=cloud", "h1;policy=1;state=active;state=active",
+    "h1;policy=1;tags=true", "h1;policy=1;scannedFrom=0;scannedTo=1", "h1;policy=1;subscription=2",
+    "q1;policy=1;tags=true", "q1;policy=1;state=active", "q1;policy=1;deployment=cloud",
+    "p1;tags=false", "p1;tags=1", "p1;evaluatedSince=1;tags=true", "p1;state=active",
+    "p1;assets=all"};
 
 START_TEST(reads_no_canonical_text_that_it_would_not_write)
 {
@@ -1538,6 +1640,9 @@ main(void)
 	tcase_add_test(canonical, canon_is_the_same_for_every_order_repetition_and_spelling);
 	tcase_add_test(canonical, canon_is_equal_for_equal_queries_only_and_reads_back);
 	tcase_add_test(canonical, every_kind_has_texts_of_its_own);
+	tcase_add_test(canonical, what_nobody_asks_for_changes_no_text);
+	tcase_add_test(canonical, lists_and_hosts_have_the_upstreams_other_parameters);
+	tcase_add_test(canonical, no_call_takes_the_gateways_own_parameters);
 	tcase_add_test(canonical, texts_of_the_other_kinds_read_back);
 	tcase_add_test(canonical, the_other_kinds_take_no_parameters_of_postures);
 	tcase_add_test(canonical, digests_differ_with_the_text);
