@@ -19,6 +19,7 @@ STATUS(METHOD_NOT_ALLOWED, 405, NEVER, "method-not-allowed", "The method is not 
 STATUS(NOT_ACCEPTABLE, 406, NEVER, "not-acceptable", "No representation is acceptable")
 STATUS(FETCH_ENDED, 409, NEVER, "fetch-ended", "The fetch has ended already")
 STATUS(CURSOR_EXPIRED, 410, NEVER, "cursor-expired", "The cursor's result is gone")
+STATUS(VERSION_ENDED, 410, NEVER, "version-ended", "This version is no longer answered here")
 STATUS(TOO_LARGE, 413, NEVER, "too-large", "The request is too large")
 STATUS(URI_TOO_LONG, 414, NEVER, "uri-too-long", "The URL is too long")
 STATUS(UNSUPPORTED_MEDIA, 415, NEVER, "unsupported-media-type", "The body's media type is not supported")

@@ -35,6 +35,8 @@ access_new(const struct settings_consumer *list, size_t count)
 		    .evidence = from->evidence,
 		    .force = from->force,
 		    .admin = from->admin,
+		    .legacy = from->legacy,
+		    .legacy_until_s = from->legacy_until_s,
 		    .quota = from->quota,
 		    .key_count = from->key_count,
 		    .expires_s = from->expires_s,

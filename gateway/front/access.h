@@ -21,10 +21,12 @@ struct consumer {
 	struct id_list policies; /* ascending */
 	bool all_policies;
 	bool evidence, force, admin;
-	uint64_t quota;    /* queries an hour that need the upstream; 0: no limit */
-	int64_t expires_s; /* wall; INT64_MAX: never */
-	uint8_t tag[8];    /* of its name, for cursors */
-	uint8_t grant[8];  /* of its policies, for validators: another grant, another tag */
+	enum settings_legacy legacy; /* calls in the old protocol whose meaning has changed */
+	int64_t legacy_until_s;      /* wall; the old protocol ends for it; INT64_MAX: never */
+	uint64_t quota;              /* queries an hour that need the upstream; 0: no limit */
+	int64_t expires_s;           /* wall; INT64_MAX: never */
+	uint8_t tag[8];              /* of its name, for cursors */
+	uint8_t grant[8]; /* of its policies, for validators: another grant, another tag */
 	/* access's own */
 	uint8_t keys[2][SHA256_BYTES];
 	unsigned key_count;

@@ -34,7 +34,8 @@ enum section {
 	SECTION_PLAIN, /* the number of plain sections */
 	SECTION_policy = SECTION_PLAIN,
 	SECTION_consumer,
-	SECTION_lifecycle, /* has no rows: its names are not fixed */
+	SECTION_lifecycle, /* this and the next have no rows: their names are not fixed */
+	SECTION_cutoff,
 	SECTION_COUNT
 };
 
@@ -46,6 +47,7 @@ static const char *const section_names[SECTION_COUNT] = {
     [SECTION_policy] = "cache \"policy N\"",
     [SECTION_consumer] = "consumer NAME",
     [SECTION_lifecycle] = "lifecycle",
+    [SECTION_cutoff] = "cutoff",
 };
 
 enum row_id {
@@ -67,6 +69,7 @@ enum row_id {
 #define STORED_STRING const char *
 #define STORED_PATH const char *
 #define STORED_URL const char *
+#define STORED_LINK const char *
 #define STORED_BOOL bool
 #define STORED_NUMBER uint64_t
 #define STORED_DURATION int64_t
@@ -146,6 +149,12 @@ struct lifecycle_item {
 	struct origin origin;
 };
 
+struct cutoff_item {
+	struct cutoff_item *next;
+	struct settings_cutoff entry;
+	struct origin origin;
+};
+
 struct loader {
 	struct arena *arena;
 	FILE *complaints;
@@ -155,6 +164,7 @@ struct loader {
 	struct group plain[SECTION_PLAIN];
 	struct group *groups; /* policies and consumers, in order of appearance */
 	struct lifecycle_item *lifecycle;
+	struct cutoff_item *cutoffs;
 };
 
 static void complain(struct loader *l, const char *where, const char *fmt, ...) PRINTF_LIKE(3, 4);
@@ -266,6 +276,7 @@ store(void *base, const struct row *row, const struct value *v)
 	case VALUE_STRING:
 	case VALUE_PATH:
 	case VALUE_URL:
+	case VALUE_LINK:
 		*(const char **)at = v->text;
 		break;
 	case VALUE_BOOL:
@@ -480,6 +491,47 @@ set_lifecycle(struct loader *l, const char *where, struct ini_text name, struct 
 	item->entry.eol_s = life.eol_s;
 }
 
+/* --- cutoff: "VERSION = DATE" */
+
+static struct cutoff_item *
+find_cutoff(struct loader *l, const char *version)
+{
+	struct cutoff_item **last = &l->cutoffs;
+	for (; *last != NULL; last = &(*last)->next)
+		if (strcmp((*last)->entry.version, version) == 0)
+			return *last;
+	struct cutoff_item *item = arena_alloc(l->arena, sizeof *item);
+	if (item != NULL) {
+		item->entry = (struct settings_cutoff){version, INT64_MAX};
+		*last = item;
+	}
+	return item;
+}
+
+/* An empty value takes back what an earlier file gave. */
+static void
+set_cutoff(struct loader *l, const char *where, struct ini_text name, struct ini_text text)
+{
+	const char *version;
+	int64_t from_s = INT64_MAX;
+	bool date_only;
+
+	if (!read_version(l, name, &version)) {
+		complain(l, where, "the name is no version; write one such as 4.0");
+		return;
+	}
+	struct cutoff_item *item = find_cutoff(l, version);
+	if (item == NULL || !claim(l, &item->origin, where))
+		return;
+	if (text.len > 0 && !clock_parse(text.at, text.len, &from_s, &date_only)) {
+		complain(l, where,
+		    "the date is not valid; write when the version ends here, such as 2027-01-31 "
+		    "or 2027-01-31T00:00:00Z");
+		return;
+	}
+	item->entry.from_s = from_s;
+}
+
 /* --- sections */
 
 /* Where the settings that follow go: nowhere behind a section that was told to be wrong. */
@@ -572,7 +624,7 @@ enter_plain(struct loader *l, const char *where, struct ini_text name)
 			return &l->plain[i];
 	complain(l, where,
 	    "there is no such section; write [gateway], [cache], [cache \"policy N\"], [request], "
-	    "[upstream], [lifecycle] or [consumer NAME]");
+	    "[upstream], [lifecycle], [cutoff] or [consumer NAME]");
 	return NULL;
 }
 
@@ -580,9 +632,11 @@ static struct place
 enter(struct loader *l, const char *where, const struct ini_item *item)
 {
 	struct place place = {.section = SECTION_COUNT, .begun = true};
-	if (text_is(item->name, "lifecycle") && item->sub.len == 0) {
-		place.section = SECTION_lifecycle;
-		return place;
+	for (size_t i = SECTION_lifecycle; i <= SECTION_cutoff; i++) {
+		if (text_is(item->name, section_names[i]) && item->sub.len == 0) {
+			place.section = (enum section)i;
+			return place;
+		}
 	}
 	if (text_is(item->name, "consumer"))
 		place.group = enter_consumer(l, where, item->sub);
@@ -629,6 +683,8 @@ load_item(struct loader *l, const char *where, const struct ini_item *item, stru
 		    "another section above it");
 	} else if (place->section == SECTION_lifecycle) {
 		set_lifecycle(l, where, item->name, item->value);
+	} else if (place->section == SECTION_cutoff) {
+		set_cutoff(l, where, item->name, item->value);
 	} else if (place->section != SECTION_COUNT) {
 		set_named(l, place->group, where, item->name, item->value);
 	}
@@ -694,17 +750,21 @@ load_set(struct loader *l, const char *set)
 	struct ini_text section = {set, (size_t)(dot - set)};
 	struct ini_text name = {dot + 1, (size_t)(equals - dot) - 1};
 	struct ini_text value = {equals + 1, strlen(equals + 1)};
+	const char *where = arena_printf(l->arena, "--set %.*s", (int)(equals - set), set);
+	if (where == NULL)
+		return;
 	for (size_t i = 0; i < SECTION_PLAIN; i++) {
 		if (!text_is(section, section_names[i]))
 			continue;
-		const char *where = arena_printf(l->arena, "--set %.*s", (int)(equals - set), set);
-		if (where != NULL)
-			set_named(l, &l->plain[i], where, name, value);
+		set_named(l, &l->plain[i], where, name, value);
 		return;
 	}
-	complain(l, "--set",
-	    "there is no such plain section; it is one of gateway, cache, request "
-	    "and upstream, the others take a file");
+	if (text_is(section, section_names[SECTION_cutoff]))
+		set_cutoff(l, where, name, value);
+	else
+		complain(l, "--set",
+		    "there is no such plain section; it is one of gateway, cache, request, "
+		    "upstream and cutoff, the others take a file");
 }
 
 /* --- what depends on several settings */
@@ -866,6 +926,22 @@ gather_lifecycle(struct loader *l)
 		list[l->s->lifecycle_count++] = i->entry;
 }
 
+/* Without those that were taken back. */
+static void
+gather_cutoffs(struct loader *l)
+{
+	size_t count = 0;
+	for (const struct cutoff_item *i = l->cutoffs; i != NULL; i = i->next)
+		count += i->entry.from_s != INT64_MAX;
+	struct settings_cutoff *list = arena_array(l->arena, count, sizeof *list);
+	if (list == NULL)
+		return;
+	l->s->cutoffs = list;
+	for (const struct cutoff_item *i = l->cutoffs; i != NULL; i = i->next)
+		if (i->entry.from_s != INT64_MAX)
+			list[l->s->cutoff_count++] = i->entry;
+}
+
 static void
 load_all(struct loader *l, const struct settings_source *src)
 {
@@ -882,6 +958,7 @@ load_all(struct loader *l, const struct settings_source *src)
 			check_consumer(l, g);
 	gather_groups(l);
 	gather_lifecycle(l);
+	gather_cutoffs(l);
 }
 
 enum status
@@ -1016,12 +1093,17 @@ settings_print_sample(FILE *out)
 	      "#[cache \"policy 123\"]\n",
 	    out);
 	print_section(out, SECTION_policy);
-	fputs("# End of support and end of life of a version of an upstream API (postureInfo,\n"
-	      "# hostids, policyList), laid over the built-in table; or active.\n"
-	      "#[lifecycle]\n"
-	      "#postureInfo 4.0 = 2026-05-31 2026-11-30\n\n"
-	      "# Who may ask, and for what. One section for each consumer.\n"
-	      "#[consumer NAME]\n",
+	fputs(
+	    "# End of support and end of life of a version of an upstream API (postureInfo,\n"
+	    "# hostids, policyList), laid over the built-in table; or active.\n"
+	    "#[lifecycle]\n"
+	    "#postureInfo 4.0 = 2026-05-31 2026-11-30\n\n"
+	    "# From when on a version of the upstream's old protocol is no longer answered here,\n"
+	    "# whoever calls.\n"
+	    "#[cutoff]\n"
+	    "#4.0 = 2027-01-31\n\n"
+	    "# Who may ask, and for what. One section for each consumer.\n"
+	    "#[consumer NAME]\n",
 	    out);
 	print_section(out, SECTION_consumer);
 }

@@ -2,7 +2,7 @@
  *
  * settings_table.h has every setting once: section, name, type, unit, bounds, default, help.
  * Program, `--check`, sample file and manual page all come from it or are compared with it by a
- * test. Only the names in [lifecycle] are not fixed.
+ * test. Only the names in [lifecycle] and [cutoff] are not fixed.
  *
  * Errors name file, line, what is wrong and what to write instead; all of them are told at once.
  * Without url, username and password_file of [upstream] there are no good settings. Texts without
@@ -50,7 +50,8 @@ struct settings_consumer {
 	size_t policy_count;
 	bool evidence, force, admin;
 	enum settings_legacy legacy;
-	uint64_t quota; /* queries an hour that need the upstream; 0: no limit */
+	int64_t legacy_until_s; /* wall, the first second without; INT64_MAX: never */
+	uint64_t quota;         /* queries an hour that need the upstream; 0: no limit */
 };
 
 /* [lifecycle] "API VERSION = END-OF-SUPPORT END-OF-LIFE" (dates) or "= active", laid over the
@@ -60,6 +61,12 @@ struct settings_lifecycle {
 	const char *version;  /* "4.0" */
 	int64_t eos_s, eol_s; /* wall, the last second that counts (a date alone is its whole
 				 day); INT64_MAX: active */
+};
+
+/* [cutoff] "VERSION = DATE": from then on nobody is answered in this version of the old protocol */
+struct settings_cutoff {
+	const char *version; /* "4.0" */
+	int64_t from_s;      /* wall, the first second without (a date alone begins its day) */
 };
 
 struct settings {
@@ -79,6 +86,7 @@ struct settings {
 	int64_t wait_default_ms, wait_max_ms, max_age_floor_ms;
 	const char *const *origins;
 	size_t origin_count;
+	const char *deprecation_link; /* a URI reference that may stand between < and > */
 	/* [upstream] */
 	const char *url; /* without a slash at its end */
 	const char *username, *password_file;
@@ -104,12 +112,16 @@ struct settings {
 	/* [lifecycle] */
 	const struct settings_lifecycle *lifecycle;
 	size_t lifecycle_count;
+	/* [cutoff] */
+	const struct settings_cutoff *cutoffs; /* each version once */
+	size_t cutoff_count;
 	/* [consumer NAME] */
 	const struct settings_consumer *consumers;
 	size_t consumer_count;
 };
 
-/* One "SECTION.NAME=VALUE" of the command line; plain sections only. Laid over the files. */
+/* One "SECTION.NAME=VALUE" of the command line; plain sections and [cutoff]
+ * only. Laid over the files. */
 struct settings_source {
 	const char *const *files; /* later ones win, setting by setting */
 	size_t file_count;

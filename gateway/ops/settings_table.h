@@ -74,6 +74,9 @@ SETTING(request, max_age_floor, DURATION, max_age_floor_ms, "5m", 0, DAYS(1),
 LIST(request, origins, ORIGINS, origins, origin_count, "", 64,
 	"Origins of browser applications that may read answers (CORS), as browsers send them: such "
 	"as https://app.example.com, in lower case and without the usual port; none by default.")
+SETTING(request, deprecation_link, LINK, deprecation_link, "/problems/version-ended", 1, 1000,
+	"Where callers of a version that ends can read about it: a path or a URL, for the Link "
+	"header of their answers.")
 
 SETTING(upstream, url, URL, url, "", 1, 1000,
 	"Base URL of the upstream, such as https://gateway.example.com; required.")
@@ -145,7 +148,10 @@ SETTING(consumer, admin, BOOL, admin, "false", 0, 0,
 	"Whether it is an administrator: sees the fetches of all consumers, and may cancel them.")
 SETTING(consumer, legacy, CHOICE, legacy, "strict", 0, 0,
 	"What becomes of its calls in the upstream's old protocol whose meaning has changed: "
-	"strict refuses, warn answers with a warning, allow answers. It has no effect yet.")
+	"strict refuses, warn answers with a warning, allow answers.")
+SETTING(consumer, legacy_until, DATE, legacy_until_s, "", 0, 0,
+	"Moment from which its calls in the upstream's old protocol, of any version, are answered "
+	"with 410; never by default.")
 SETTING(consumer, quota, NUMBER, quota, "0", 0, 1000000000,
 	"Queries an hour that may begin a fetch; 0 is no limit. Beyond it what is stored is served, "
 	"and the rest is refused.")

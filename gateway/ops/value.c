@@ -161,6 +161,27 @@ read_url(struct arena *a, struct span s, const char **ret)
 	return *ret != NULL;
 }
 
+/* What may stand in a URI as it is, so that it can stand between < and > in a header. */
+static bool
+is_uri_char(char c)
+{
+	return c > ' ' && c < 0x7f && strchr("\"<>\\^`{|}", c) == NULL;
+}
+
+static bool
+read_link(struct arena *a, struct span s, const char **ret)
+{
+	struct span authority, path;
+	for (size_t i = 0; i < s.len; i++)
+		if (!is_uri_char(s.at[i]))
+			return false;
+	bool is_path = s.at[0] == '/' && (s.len == 1 || s.at[1] != '/');
+	if (!is_path && (!split_url(s, &authority, &path) || !is_authority(authority)))
+		return false;
+	*ret = arena_dup(a, s.at, s.len);
+	return *ret != NULL;
+}
+
 bool
 value_url_is_plaintext(const char *url)
 {
@@ -362,6 +383,9 @@ value_read(
 	case VALUE_URL:
 		good = within(len, spec) && read_url(a, s, &v.text);
 		break;
+	case VALUE_LINK:
+		good = within(len, spec) && read_link(a, s, &v.text);
+		break;
 	case VALUE_BOOL:
 		v.number = span_is(s, "true");
 		good = v.number == 1 || span_is(s, "false");
@@ -436,6 +460,9 @@ value_wanted(struct arena *a, const struct value_spec *spec)
 		    a, "a path that begins with /, of at most %" PRIu64 " bytes", spec->most);
 	case VALUE_URL:
 		return "a URL such as https://gateway.example.com, without user, query or fragment";
+	case VALUE_LINK:
+		return "a path that begins with / or a URL, such as https://wiki.example.com/pcrs, "
+		       "without blanks, quotes or angle brackets";
 	case VALUE_BOOL:
 		return "true or false";
 	case VALUE_NUMBER:

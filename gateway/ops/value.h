@@ -16,6 +16,7 @@ enum value_type {
 	VALUE_STRING, /* text without control characters */
 	VALUE_PATH,   /* absolute */
 	VALUE_URL,    /* http or https, host, port, path; slashes at its end are left out */
+	VALUE_LINK,   /* a path or an http(s) URL, of characters that a URI may have (RFC 3986) */
 	VALUE_BOOL,   /* true, false */
 	VALUE_NUMBER,
 	VALUE_DURATION, /* 500ms, 25s, 15m, 6h, 7d; milliseconds */

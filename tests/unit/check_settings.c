@@ -136,6 +136,8 @@ START_TEST(gives_the_defaults_of_the_contract)
 	ck_assert_int_eq(s->stall_timeout_ms, 60000);
 	ck_assert_int_eq(s->call_timeout_ms, 2 * 3600000);
 	ck_assert_uint_eq(s->lifecycle_count, 0);
+	ck_assert_uint_eq(s->cutoff_count, 0);
+	ck_assert_str_eq(s->deprecation_link, "/problems/version-ended");
 	ck_assert_uint_eq(s->consumer_count, 0);
 }
 END_TEST
@@ -174,7 +176,8 @@ START_TEST(reads_consumers)
 		     "[consumer team-2]\nkey_sha256 = " KEY_B ", "
 		     "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\n"
 		     "policies = 30, 10,20,10\nexpires = 2027-01-31T00:00:00Z\nevidence = true\n"
-		     "force = true\nadmin = true\nlegacy = allow\nquota = 12\n");
+		     "force = true\nadmin = true\nlegacy = allow\nquota = 12\n"
+		     "legacy_until = 2027-02-01\n");
 	ck_assert_uint_eq(settings->consumer_count, 2);
 	const struct settings_consumer *c = &settings->consumers[0];
 	ck_assert_str_eq(c->name, "reports");
@@ -184,6 +187,7 @@ START_TEST(reads_consumers)
 	ck_assert(c->all_policies && !c->evidence && !c->force && !c->admin);
 	ck_assert_int_eq(c->expires_s, INT64_MAX);
 	ck_assert_uint_eq(c->legacy, LEGACY_STRICT);
+	ck_assert_int_eq(c->legacy_until_s, INT64_MAX);
 	ck_assert_uint_eq(c->quota, 0);
 	c++;
 	ck_assert_str_eq(c->name, "team-2");
@@ -196,6 +200,7 @@ START_TEST(reads_consumers)
 		ck_assert_uint_eq(c->policies[i], 10 * (i + 1));
 	ck_assert_int_eq(c->expires_s, 1801353600);
 	ck_assert_uint_eq(c->legacy, LEGACY_ALLOW);
+	ck_assert_int_eq(c->legacy_until_s, 1801440000);
 	ck_assert_uint_eq(c->quota, 12);
 }
 END_TEST
@@ -215,6 +220,33 @@ START_TEST(reads_the_lifecycle)
 	ck_assert_int_eq(e[1].eos_s, INT64_MAX);
 	ck_assert_int_eq(e[1].eol_s, INT64_MAX);
 	ck_assert_int_eq(e[2].eos_s, 1796040000);
+}
+END_TEST
+
+START_TEST(reads_when_versions_are_cut_off)
+{
+	load_good(REQUIRED "[cutoff]\n4.0 = 2026-12-01\n1.0 = 2026-07-01T12:00:00Z\n");
+	ck_assert_uint_eq(settings->cutoff_count, 2);
+	ck_assert_str_eq(settings->cutoffs[0].version, "4.0");
+	ck_assert_int_eq(settings->cutoffs[0].from_s, 1796083200); /* the first second of the day */
+	ck_assert_str_eq(settings->cutoffs[1].version, "1.0");
+	ck_assert_int_eq(settings->cutoffs[1].from_s, 1782907200);
+}
+END_TEST
+
+START_TEST(a_later_layer_moves_a_cut_off_or_takes_it_back)
+{
+	static const char first[] = REQUIRED "[cutoff]\n3.0 = 2026-01-01\n4.0 = 2026-01-01\n";
+	static const char second[] = "[cutoff]\n3.0 =\n2.0 = 2026-01-03\n";
+	static const char *const sets[] = {"cutoff.4.0=2026-01-02"};
+	const char *const layers[] = {
+	    file_of(first, strlen(first)), file_of(second, strlen(second))};
+	struct settings_source src = {layers, 2, sets, 1};
+	ck_status(load_source(&src), STATUS_OK);
+	ck_assert_uint_eq(settings->cutoff_count, 2);
+	ck_assert_str_eq(settings->cutoffs[0].version, "4.0");
+	ck_assert_int_eq(settings->cutoffs[0].from_s, 1767312000);
+	ck_assert_str_eq(settings->cutoffs[1].version, "2.0");
 }
 END_TEST
 
@@ -303,7 +335,7 @@ static const struct {
 	"it\n"},
     {"[gatewya]\nworkers = 400\nfoo\n" REQUIRED,
 	"FILE:1: there is no such section; write [gateway], [cache], [cache \"policy N\"], "
-	"[request], [upstream], [lifecycle] or [consumer NAME]\n"
+	"[request], [upstream], [lifecycle], [cutoff] or [consumer NAME]\n"
 	"FILE:3: neither a section, a setting nor a comment; write NAME = VALUE\n"},
     {"[gateway main]\n" REQUIRED,
 	"FILE:1: only [cache \"policy N\"] and [consumer NAME] have a second word; write the "
@@ -414,6 +446,15 @@ static const struct {
 	"FILE:8: the dates are not valid; write the end of support and the end of life, in this "
 	"order, such as 2026-05-31 2026-11-30, or active\n"
 	"FILE:9: this was set at FILE:8 already; keep one of the two\n"},
+    {REQUIRED "[cutoff]\n4 = 2026-12-01\npostureInfo 4.0 = 2026-12-01\n4.0 = 2026-02-30\n"
+	      "3.0 = active\n2.0 = 2026-12-01\n2.0 = 2026-12-01\n",
+	"FILE:6: the name is no version; write one such as 4.0\n"
+	"FILE:7: the name is no version; write one such as 4.0\n"
+	"FILE:8: the date is not valid; write when the version ends here, such as 2027-01-31 or "
+	"2027-01-31T00:00:00Z\n"
+	"FILE:9: the date is not valid; write when the version ends here, such as 2027-01-31 or "
+	"2027-01-31T00:00:00Z\n"
+	"FILE:11: this was set at FILE:10 already; keep one of the two\n"},
 };
 
 START_TEST(tells_line_fault_and_cure)
@@ -478,6 +519,27 @@ START_TEST(refuses_every_bad_origin)
 }
 END_TEST
 
+static const char *const bad_links[] = {"problems", "//example.com/a", "ftp://example.com",
+    "https://", "https:///a", "/a b", "/a>b", "/<a", "/a\\b", "/\xc3\xa4", "javascript:alert(1)",
+    "https://u@a/"};
+
+START_TEST(takes_links_that_can_stand_in_a_header_and_no_others)
+{
+	static const char *const good[] = {"/", "/a/b?c=d#e", "https://wiki.example.com",
+	    "http://wiki.example.com:8080/a?b=%20#c"};
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		load_good(
+		    arena_printf(&arena, REQUIRED "[request]\ndeprecation_link = %s\n", good[i]));
+		ck_assert_str_eq(settings->deprecation_link, good[i]);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad_links); i++)
+		ck_assert_msg(
+		    load(arena_printf(&arena, REQUIRED "[request]\ndeprecation_link = %s\n",
+			bad_links[i])) == STATUS_BAD_REQUEST,
+		    "%s was taken", bad_links[i]);
+}
+END_TEST
+
 START_TEST(tells_bad_sets)
 {
 	static const struct {
@@ -488,8 +550,10 @@ START_TEST(tells_bad_sets)
 	    {"=", "--set: this is no setting; write --set SECTION.NAME=VALUE\n"},
 	    {"", "--set: this is no setting; write --set SECTION.NAME=VALUE\n"},
 	    {"consumer a.admin=true",
-		"--set: there is no such plain section; it is one of gateway, cache, request and "
-		"upstream, the others take a file\n"},
+		"--set: there is no such plain section; it is one of gateway, cache, request, "
+		"upstream and cutoff, the others take a file\n"},
+	    {"cutoff.4=2027-01-31",
+		"--set cutoff.4: the name is no version; write one such as 4.0\n"},
 	    {"cache.fresh_for=5", "--set cache.fresh_for: fresh_for is not valid; it must be a "
 				  "duration such as 500ms, "
 				  "25s, 15m, 6h or 7d, from 0d to 3650d\n"},
@@ -550,9 +614,9 @@ END_TEST
 START_TEST(survives_random_files)
 {
 	static const char *const pieces[] = {"[", "]", "\"", "gateway", "cache", "policy 1",
-	    "consumer", " a", "lifecycle", "=", "\n", "\n", "workers", "size", "10G", "1", ",", "#",
-	    ";", " ", "key_sha256", KEY_A, "policies", "*", "\xff", "postureInfo 4.0", "active",
-	    "2026-01-01", "origins", "https://a", "versions", "5.0", "url", "http://["};
+	    "consumer", " a", "lifecycle", "cutoff", "=", "\n", "\n", "workers", "size", "10G", "1",
+	    ",", "#", ";", " ", "key_sha256", KEY_A, "policies", "*", "\xff", "postureInfo 4.0",
+	    "active", "2026-01-01", "origins", "https://a", "versions", "5.0", "url", "http://["};
 	struct unit_random random = {unit_seed(12)};
 	for (int round = 0; round < 1500; round++) {
 		struct unit_random before = random;
@@ -639,6 +703,8 @@ main(void)
 	tcase_add_test(good, reads_every_type);
 	tcase_add_test(good, reads_consumers);
 	tcase_add_test(good, reads_the_lifecycle);
+	tcase_add_test(good, reads_when_versions_are_cut_off);
+	tcase_add_test(good, a_later_layer_moves_a_cut_off_or_takes_it_back);
 	tcase_add_test(good, takes_the_shortest_freshness_of_the_policies_asked);
 	tcase_add_test(good, lays_files_and_sets_over_each_other_setting_by_setting);
 	suite_add_tcase(suite, good);
@@ -648,6 +714,7 @@ main(void)
 	tcase_add_test(bad, refuses_every_bad_url);
 	tcase_add_test(bad, takes_plain_http_on_loopback_or_with_a_setting);
 	tcase_add_test(bad, refuses_every_bad_origin);
+	tcase_add_test(bad, takes_links_that_can_stand_in_a_header_and_no_others);
 	tcase_add_test(bad, tells_bad_sets);
 	tcase_add_test(bad, tells_files_that_cannot_be_read);
 	tcase_add_test(bad, refuses_a_file_over_the_cap);
