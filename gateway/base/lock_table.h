@@ -12,6 +12,7 @@ LOCK(BUDGET_KEEP, "upstream/budget: writing the windows down; held over a commit
 LOCK(BUDGET, "upstream/budget: the queue of calls and the windows")
 LOCK(CREDENTIAL, "upstream/credential: the token")
 LOCK(QUOTA, "front/quota: what each consumer has used of its hour")
+LOCK(USAGE, "legacy/usage: the sums of the migration report")
 LOCK(WORKERS, "front/workers: the registry of workers")
 LOCK(CACHE_WRITE, "cache: the one writer; held over a commit")
 LOCK(CACHE_RESULTS, "cache: the table of open results")

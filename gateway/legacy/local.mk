@@ -6,5 +6,8 @@ liblegacy_a_SOURCES = \
 	gateway/legacy/change_5_4.c gateway/legacy/change_4_3.c \
 	gateway/legacy/change_3_2.c gateway/legacy/change_2_1.c \
 	gateway/legacy/change_record.c gateway/legacy/change_record.h \
-	gateway/legacy/shape.c gateway/legacy/shape.h
+	gateway/legacy/shape.c gateway/legacy/shape.h \
+	gateway/legacy/sunset.c gateway/legacy/sunset.h \
+	gateway/legacy/usage.c gateway/legacy/usage.h \
+	gateway/legacy/usage_report.c gateway/legacy/usage_report.h
 liblegacy_a_CFLAGS = $(AM_CFLAGS)

@@ -7,7 +7,8 @@ UNIT_TESTS = \
 	tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split \
-	tests/unit/check_stats tests/unit/check_token tests/unit/check_versions
+	tests/unit/check_stats tests/unit/check_sunset tests/unit/check_token tests/unit/check_usage \
+	tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
@@ -81,6 +82,14 @@ tests_unit_check_stats_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
 tests_unit_check_token_SOURCES = tests/unit/check_token.c tests/unit/unit.h
 tests_unit_check_token_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_token_LDADD = libfront.a libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
+tests_unit_check_sunset_SOURCES = tests/unit/check_sunset.c tests/unit/unit.h
+tests_unit_check_sunset_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_sunset_LDADD = liblegacy.a libfront.a libupstream.a $(BASE_LIBS) $(FCGI_LIBS) \
+	$(CURL_LIBS) $(CHECK_LIBS)
+tests_unit_check_usage_SOURCES = tests/unit/check_usage.c tests/unit/unit.h
+tests_unit_check_usage_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_usage_LDADD = liblegacy.a libfront.a libupstream.a libcache.a $(BASE_LIBS) \
+	$(FCGI_LIBS) $(CURL_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_versions_SOURCES = tests/unit/check_versions.c tests/unit/unit.h
 tests_unit_check_versions_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_versions_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
