@@ -16,6 +16,7 @@ static endpoint_f *const endpoints[ROUTE_UNKNOWN] = {
     [ROUTE_ADMIN_FETCH] = endpoint_fetch,
     [ROUTE_ADMIN_BUDGET] = endpoint_budget,
     [ROUTE_ADMIN_CONSUMERS] = endpoint_consumers,
+    [ROUTE_ADMIN_MIGRATION] = endpoint_migration,
     [ROUTE_HEALTHZ] = endpoint_healthz,
     [ROUTE_READYZ] = endpoint_readyz,
     [ROUTE_METRICS] = endpoint_metrics,

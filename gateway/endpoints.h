@@ -18,6 +18,7 @@ endpoint_f endpoint_answer;
 endpoint_f endpoint_healthz, endpoint_readyz;   /* endpoint_health.c */
 endpoint_f endpoint_fetch, endpoint_fetches;    /* endpoint_fetches.c; below /admin/ too */
 endpoint_f endpoint_budget, endpoint_consumers; /* endpoint_admin.c */
+endpoint_f endpoint_migration;                  /* endpoint_migration.c */
 endpoint_f endpoint_postures;                   /* endpoint_postures.c */
 endpoint_f endpoint_policies, endpoint_hosts;   /* endpoint_policies.c */
 endpoint_f endpoint_metrics;                    /* endpoint_metrics.c */

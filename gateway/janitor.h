@@ -1,5 +1,6 @@
 /* The janitor: one thread for upkeep that no request should pay for. Expiry, eviction, leftovers
- * of fetches; each round a bounded amount of work.
+ * of fetches; each round a bounded amount of work. Once a minute, sums of the old protocol's use that have
+ * changed are written down (legacy/usage).
  *
  * Threads: startup only.
  */
@@ -7,9 +8,12 @@
 #define GATEWAY_JANITOR_H
 
 #include "cache/cache.h"
+#include "gateway/legacy/usage.h"
 
 struct janitor;
-struct janitor *janitor_new(struct cache *cache) NODISCARD; /* NULL: no memory or no thread */
-void janitor_free(struct janitor *j);                       /* ends the thread; NULL is fine */
+/* Both are borrowed. NULL: no memory or no thread. */
+struct janitor *janitor_new(struct cache *cache, struct usage *usage) NODISCARD;
+/* Ends the thread, then writes down what has changed since. NULL is fine. */
+void janitor_free(struct janitor *j);
 
 #endif

@@ -130,6 +130,13 @@ speaks_versions(const struct settings *s)
 		    s->versions[i]);
 		good = false;
 	}
+	for (size_t i = 0; i < s->cutoff_count; i++) {
+		if (versions_dialect(s->cutoffs[i].version) != NULL)
+			continue;
+		fprintf(stderr, "cutoff.%s: there is no such version here; leave it out\n",
+		    s->cutoffs[i].version);
+		good = false;
+	}
 	return good;
 }
 
@@ -166,6 +173,21 @@ make_lifecycle(struct parts *p)
 		p->lifecycle[i] = (struct lifecycle_entry){s->lifecycle[i].api,
 		    s->lifecycle[i].version, s->lifecycle[i].eos_s, s->lifecycle[i].eol_s};
 	return p->lifecycle != NULL;
+}
+
+static void
+make_versions(struct parts *p)
+{
+	const struct settings *s = p->settings;
+	p->gateway.versions = (struct versions){
+	    .preferred = s->versions,
+	    .preferred_count = s->version_count,
+	    .sca = s->sca_versions,
+	    .sca_count = s->sca_version_count,
+	    .lifecycle = p->lifecycle,
+	    .lifecycle_count = s->lifecycle_count,
+	};
+	p->gateway.sunset = (struct sunset_rules){&p->gateway.versions, s};
 }
 
 static unsigned
@@ -244,6 +266,7 @@ make_upstream(struct parts *p)
 	    (g->memory = memory_new(s->error_memory_ms > 0)) == NULL)
 		return false;
 	restore_budget(g);
+	make_versions(p);
 	struct fetcher_options fetcher = {
 	    .cache = g->cache,
 	    .flights = g->flights,
@@ -258,15 +281,7 @@ make_upstream(struct parts *p)
 		    .stall_timeout_ms = s->stall_timeout_ms,
 		    .call_timeout_ms = s->call_timeout_ms,
 		},
-	    .versions =
-		{
-		    .preferred = s->versions,
-		    .preferred_count = s->version_count,
-		    .sca = s->sca_versions,
-		    .sca_count = s->sca_version_count,
-		    .lifecycle = p->lifecycle,
-		    .lifecycle_count = s->lifecycle_count,
-		},
+	    .versions = g->versions,
 	    .threads = fetch_threads(s),
 	    .subscription = s->subscription,
 	    .hosts_per_call = s->hosts_per_call,
@@ -279,6 +294,26 @@ make_upstream(struct parts *p)
 	    .events = metrics_fetch_events(g->stats),
 	};
 	return (g->fetcher = fetcher_new(&fetcher)) != NULL;
+}
+
+/* --- the use of the old protocol, kept in the store */
+
+/* The names of the bits that legacy/usage counts, in the order of the bits. */
+static const struct usage_names legacy_names = {
+    .params = NULL,
+    .param_count = 0,
+    .changes = NULL,
+    .change_count = 0,
+    .change_members = NULL,
+};
+
+static bool
+make_usage(struct gateway *g)
+{
+	g->usage = usage_new(g->access, &legacy_names);
+	if (g->usage != NULL)
+		usage_restore(g->usage, g->cache);
+	return g->usage != NULL;
 }
 
 static bool
@@ -320,8 +355,8 @@ make_parts(struct parts *p)
 		return false;
 	p->gateway.signing_key = p->signing_key;
 	if ((p->gateway.access = access_new(s->consumers, s->consumer_count)) == NULL ||
-	    (p->gateway.quota = quota_new(s->consumer_count)) == NULL ||
-	    (p->janitor = janitor_new(p->gateway.cache)) == NULL)
+	    (p->gateway.quota = quota_new(s->consumer_count)) == NULL || !make_usage(&p->gateway) ||
+	    (p->janitor = janitor_new(p->gateway.cache, p->gateway.usage)) == NULL)
 		return false;
 	enum status st = fcgi_listen(s->socket, &p->listen_fd);
 	if (st == STATUS_BUSY)
@@ -347,7 +382,8 @@ free_parts(struct parts *p)
 		close(p->listen_fd);
 	}
 	fetcher_free(g->fetcher);
-	janitor_free(p->janitor);
+	janitor_free(p->janitor); /* it keeps what the workers have counted */
+	usage_free(g->usage);
 	flights_free(g->flights);
 	memory_free(g->memory);
 	budget_free(g->budget);

@@ -10,6 +10,8 @@
 #include "gateway/front/access.h"
 #include "gateway/front/quota.h"
 #include "gateway/front/workers.h"
+#include "gateway/legacy/sunset.h"
+#include "gateway/legacy/usage.h"
 #include "gateway/ops/settings.h"
 #include "gateway/ops/stats.h"
 
@@ -25,6 +27,9 @@ struct gateway {
 	struct credential *credential;
 	struct budget *budget;
 	struct stats *stats;
+	struct usage *usage;
+	struct versions versions;   /* of the upstream, the settings laid over them */
+	struct sunset_rules sunset; /* what is said of those that end */
 	const uint8_t *signing_key; /* SHA256_BYTES */
 };
 

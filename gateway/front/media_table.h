@@ -6,11 +6,14 @@
  */
 #ifdef MEDIA
 MEDIA(JSON, "application/json", "application/json")
+MEDIA(CSV, "text/csv", "text/csv; charset=utf-8; header=present")
 MEDIA(OPENMETRICS, "application/openmetrics-text", "application/openmetrics-text; version=1.0.0; charset=utf-8")
 MEDIA(METRICS_TEXT, "text/plain", "text/plain; version=0.0.4; charset=utf-8")
 #endif
 
 #ifdef OFFER
+OFFER(ADMIN_MIGRATION, JSON)
+OFFER(ADMIN_MIGRATION, CSV)
 OFFER(METRICS, OPENMETRICS)
 OFFER(METRICS, METRICS_TEXT)
 #endif

@@ -16,6 +16,7 @@ ROUTE(ADMIN_FETCHES, "/admin/v1/fetches", METHOD_GET | METHOD_HEAD, true, true, 
 ROUTE(ADMIN_FETCH, "/admin/v1/fetches/*", METHOD_GET | METHOD_HEAD | METHOD_DELETE, true, false, "one of them; DELETE cancels it")
 ROUTE(ADMIN_BUDGET, "/admin/v1/budget", METHOD_GET | METHOD_HEAD, true, false, "what is left of the upstream's limits")
 ROUTE(ADMIN_CONSUMERS, "/admin/v1/consumers", METHOD_GET | METHOD_HEAD, true, false, "consumers, their grants and quotas")
+ROUTE(ADMIN_MIGRATION, "/admin/v1/migration", METHOD_GET | METHOD_HEAD, true, true, "who still calls which version of the old protocol")
 ROUTE(HEALTHZ, "/healthz", METHOD_GET | METHOD_HEAD, false, false, "the process is alive")
 ROUTE(READYZ, "/readyz", METHOD_GET | METHOD_HEAD, false, false, "something can be served")
 ROUTE(METRICS, "/metrics", METHOD_GET | METHOD_HEAD, false, false, "figures for monitoring, for inside networks")

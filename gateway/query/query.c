@@ -100,7 +100,8 @@ static const enum query_kind kinds[] = {
     [QUERY_SUMMARY] = KIND_POSTURES,
     [QUERY_POLICIES] = KIND_POLICIES,
     [QUERY_HOSTS] = KIND_HOSTS,
-    [QUERY_FETCHES] = KIND_POSTURES, /* of no matter: it leads to no result */
+    [QUERY_FETCHES] = KIND_POSTURES,   /* of no matter: it leads to no result */
+    [QUERY_MIGRATION] = KIND_POSTURES, /* likewise */
 };
 
 static enum status

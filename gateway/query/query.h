@@ -133,12 +133,13 @@ void query_errors_add(struct query_errors *errors, const char *parameter, const 
 
 /* Which parameters a call takes. */
 enum query_use {
-	QUERY_POSTURES, /* GET /v1/postures, its POST twin and explain: all but by */
-	QUERY_POSTURE,  /* GET /v1/postures/{id}: what is shown of it */
-	QUERY_SUMMARY,  /* GET /v1/postures/summary: scope, filter and by */
-	QUERY_POLICIES, /* GET /v1/policies: evaluatedSince, limit, cursor */
-	QUERY_HOSTS,    /* GET /v1/policies/{id}/hosts: limit, cursor */
-	QUERY_FETCHES,  /* GET /v1/fetches: limit */
+	QUERY_POSTURES,  /* GET /v1/postures, its POST twin and explain: all but by */
+	QUERY_POSTURE,   /* GET /v1/postures/{id}: what is shown of it */
+	QUERY_SUMMARY,   /* GET /v1/postures/summary: scope, filter and by */
+	QUERY_POLICIES,  /* GET /v1/policies: evaluatedSince, limit, cursor */
+	QUERY_HOSTS,     /* GET /v1/policies/{id}/hosts: limit, cursor */
+	QUERY_FETCHES,   /* GET /v1/fetches: limit */
+	QUERY_MIGRATION, /* GET /admin/v1/migration: format */
 };
 
 /* Maps a member's name to its number in `fields` (0-63), or -1. */

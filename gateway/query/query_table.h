@@ -154,7 +154,7 @@ PARAM(limit, NUMBER, limit, NONE, 1, LIMIT_PAGE_RECORDS, VIEW,
 	"Most records in a page; a page may hold fewer.")
 PARAM(cursor, TEXT, cursor, NONE, 0, 0, VIEW, IN(POSTURES) | IN(POLICIES) | IN(HOSTS), "",
 	"Where a walk goes on: page.next of the page before; beside it only limit may stand.")
-PARAM(format, CHOICE, format, FORMAT, 0, 0, VIEW, IN(POSTURES), "",
+PARAM(format, CHOICE, format, FORMAT, 0, 0, VIEW, IN(POSTURES) | IN(MIGRATION), "",
 	"The form of the answer.")
 PARAM(partial, BOOL, partial, BOOL, 0, 0, VIEW, IN(POSTURES), "",
 	"Whether pages are given while the result is still being fetched.")

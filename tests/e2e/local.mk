@@ -11,6 +11,7 @@ E2E_TESTS = \
 	tests/e2e/test_inputs.py \
 	tests/e2e/test_life.py \
 	tests/e2e/test_metrics.py \
+	tests/e2e/test_migration.py \
 	tests/e2e/test_nginx.py \
 	tests/e2e/test_openapi.py \
 	tests/e2e/test_policies.py \

@@ -326,7 +326,11 @@ def administration(exchanges):
         run.ask("/admin/v1/fetches/1")
         closed(run, first, "DELETE")
         run.ask("/admin/v1/consumers", "consumers")
-        for path in ("/admin/v1/fetches", first, "/admin/v1/budget", "/admin/v1/consumers"):
+        run.ask("/admin/v1/migration", "migration")
+        run.ask("/admin/v1/migration?format=csv", "migrationCsv")
+        run.ask("/admin/v1/migration?format=ndjson")
+        for path in ("/admin/v1/fetches", first, "/admin/v1/budget", "/admin/v1/consumers",
+                     "/admin/v1/migration"):
             closed(run, path)
 
 
@@ -481,7 +485,8 @@ def examples(exchanges):
         if e.name.startswith("_"):  # wanted for its headers alone
             continue
         is_json = "json" in e.answer.headers.get("Content-Type", "")
-        value = e.answer.json() if is_json else excerpt(e.answer.body.decode())
+        text = e.answer.body.decode()
+        value = e.answer.json() if is_json else excerpt(text) if "pcrs_" in text else text
         if e.name == "queryRequest":
             value = json.loads(e.body)
         made[e.name] = {"summary": asked(e), "value": stable(value)}

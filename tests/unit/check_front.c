@@ -62,6 +62,7 @@ static const struct {
     {"/admin/v1/fetches/ab12", ROUTE_ADMIN_FETCH, 0xab12, ""},
     {"/admin/v1/budget", ROUTE_ADMIN_BUDGET, 0, ""},
     {"/admin/v1/consumers", ROUTE_ADMIN_CONSUMERS, 0, ""},
+    {"/admin/v1/migration?format=csv", ROUTE_ADMIN_MIGRATION, 0, "format=csv"},
     {"/admin/", ROUTE_UNKNOWN, 0, ""},
     {"/admin/v2/budget", ROUTE_UNKNOWN, 0, ""},
     {"/healthz", ROUTE_HEALTHZ, 0, ""},
@@ -246,6 +247,8 @@ START_TEST(an_endpoint_answers_in_what_is_liked_best)
 	    {ROUTE_POSTURES, "", MEDIA_JSON},
 	    {ROUTE_POSTURES, "text/html, */*;q=0.1", MEDIA_JSON},
 	    {ROUTE_POSTURES, "text/plain", MEDIA_COUNT},
+	    {ROUTE_ADMIN_MIGRATION, "*/*", MEDIA_JSON},
+	    {ROUTE_ADMIN_MIGRATION, "text/csv, application/json;q=0.9", MEDIA_CSV},
 	    {ROUTE_METRICS, "", MEDIA_OPENMETRICS},
 	    {ROUTE_METRICS, "*/*", MEDIA_OPENMETRICS},
 	    {ROUTE_METRICS, "text/plain", MEDIA_METRICS_TEXT},
@@ -296,11 +299,26 @@ make_access(struct settings_consumer *list)
 	    .policy_count = 2};
 	crypto_sha256("red.one", 7, list[0].keys[0]);
 	crypto_sha256("red.two", 7, list[0].keys[1]);
-	list[1] = (struct settings_consumer){
-	    .name = "blue", .key_count = 1, .expires_s = 1000, .all_policies = true};
+	list[1] = (struct settings_consumer){.name = "blue",
+	    .key_count = 1,
+	    .expires_s = 1000,
+	    .all_policies = true,
+	    .legacy = LEGACY_WARN,
+	    .legacy_until_s = 500};
 	crypto_sha256("blue.key", 8, list[1].keys[0]);
 	return access_new(list, 2);
 }
+
+START_TEST(a_consumer_has_what_the_settings_say_of_the_old_protocol)
+{
+	struct settings_consumer list[2];
+	struct access *a = make_access(list);
+	ck_assert_int_eq(access_at(a, 0)->legacy, LEGACY_STRICT);
+	ck_assert_int_eq(access_at(a, 1)->legacy, LEGACY_WARN);
+	ck_assert_int_eq(access_at(a, 1)->legacy_until_s, 500);
+	access_free(a);
+}
+END_TEST
 
 START_TEST(a_key_opens_only_for_its_owner)
 {
@@ -419,6 +437,7 @@ main(void)
 	tcase_add_test(t, accept_is_weighed_as_the_rfc_says);
 	tcase_add_test(t, an_endpoint_answers_in_what_is_liked_best);
 	tcase_add_test(t, validators_match_as_the_rfc_says);
+	tcase_add_test(t, a_consumer_has_what_the_settings_say_of_the_old_protocol);
 	tcase_add_test(t, a_key_opens_only_for_its_owner);
 	tcase_add_test(t, a_grant_covers_all_or_nothing);
 	tcase_add_test(t, a_line_end_in_a_header_makes_the_answer_an_error);

@@ -447,6 +447,11 @@ START_TEST(takes_only_what_the_call_takes)
 	ck_status(parse_use(QUERY_HOSTS, "policy=5", &q), STATUS_BAD_REQUEST);
 	ck_status(parse_use(QUERY_FETCHES, "limit=5", &q), STATUS_OK);
 	ck_status(parse_use(QUERY_FETCHES, "policy=5&cursor=x", &q), STATUS_BAD_REQUEST);
+	ck_status(parse_use(QUERY_MIGRATION, "", &q), STATUS_OK);
+	ck_assert(!q.format_given);
+	ck_status(parse_use(QUERY_MIGRATION, "format=csv", &q), STATUS_OK);
+	ck_assert(q.format_given && q.format == FORMAT_CSV);
+	ck_status(parse_use(QUERY_MIGRATION, "limit=5", &q), STATUS_BAD_REQUEST);
 }
 END_TEST
 

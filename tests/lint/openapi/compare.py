@@ -30,10 +30,13 @@ USES = {
     "POLICIES": ["/v1/policies"],
     "HOSTS": ["/v1/policies/{id}/hosts"],
     "FETCHES": ["/v1/fetches", "/admin/v1/fetches"],
+    "MIGRATION": ["/admin/v1/migration"],
 }
 IN_SEARCH = "IN(POSTURES) | IN(SUMMARY)"
 # Words that are known and refused so far.
 REFUSED = {"format|ndjson", "format|csv", "partial|true"}
+# And where they are not.
+TAKEN = {"/admin/v1/migration|format|csv"}
 
 
 def rows(path, pattern):
@@ -160,7 +163,8 @@ def parameters_of_table(paths):
                     if kind in ("NUMBER", "ID"):
                         bounds = f"{path}|{name} from {least} to {limits.get(most, most)}"
                         found[bounds] = f"{PARAMETERS}:{line}"
-    return {k: at for k, at in found.items() if k.partition("|")[2] not in REFUSED}
+    return {k: at for k, at in found.items()
+            if k in TAKEN or k.partition("|")[2] not in REFUSED}
 
 
 def parameters_of(document):
