@@ -152,7 +152,7 @@ sunset_text(const struct sunset_rules *rules, enum sunset_verdict verdict, enum 
 		    since, version != NULL ? "other " : "");
 	else
 		buf_printf(text, " is not answered here since %s", since);
-	if (verdict == SUNSET_VERSION_ENDED)
+	if (verdict == SUNSET_VERSION_ENDED && version != NULL)
 		next = successor(rules, api, version, now_s);
 	if (next != NULL)
 		buf_printf(text, ": call %s, or this gateway's own API at %s", next, own);

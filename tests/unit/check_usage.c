@@ -16,12 +16,12 @@
 #include "tests/unit/unit.h"
 
 #define ALICE 0
-#define BOB 1
+#define DAVE 1
 #define LONG_NAME "a234567890123456789012345678901234567890123456789012345678901234"
 
 static const struct settings_consumer consumers[] = {
     {.name = "alice", .key_count = 1},
-    {.name = "-bob", .key_count = 1},
+    {.name = "-dave", .key_count = 1},
     {.name = LONG_NAME, .key_count = 1},
 };
 static const char *const params[] = {"p-old", "p-new", "p-last"};
@@ -109,7 +109,7 @@ START_TEST(sums_are_by_consumer_version_and_endpoint)
 	call.params = 4;
 	call.changes = 1;
 	usage_count(u, &call);
-	call.now_s = 200;
+	call.now_s = 90; /* the clock was set back */
 	usage_count(u, &call);
 	call = call_of(ALICE, 0, 50);
 	call.endpoint = USAGE_HOSTIDS;
@@ -125,12 +125,12 @@ START_TEST(sums_are_by_consumer_version_and_endpoint)
 	    {USAGE_AUTH, 0, 2, 20, 2000, 50, 50, 0, 0},
 	    {USAGE_POLICY_LIST, 0, 1, 10, 1000, 50, 50, 0, 0},
 	    {USAGE_HOSTIDS, 0, 1, 10, 1000, 50, 50, 0, 0},
-	    {USAGE_POSTURE_INFO, 4, 3, 30, 3000, 100, 300, 5, 3},
+	    {USAGE_POSTURE_INFO, 4, 3, 30, 3000, 90, 300, 5, 3},
 	};
 	ck_assert_uint_eq(usage_rows(u, ALICE, rows), ARRAY_LEN(wanted));
 	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
 		assert_same_row(&rows[i], &wanted[i]);
-	ck_assert_uint_eq(usage_rows(u, BOB, rows), 0);
+	ck_assert_uint_eq(usage_rows(u, DAVE, rows), 0);
 }
 END_TEST
 
@@ -139,13 +139,13 @@ START_TEST(every_endpoint_of_every_version_has_a_row_of_its_own)
 	struct usage_row rows[USAGE_ROWS];
 	for (unsigned version = 0; version < USAGE_VERSIONS; version++) {
 		for (int endpoint = USAGE_AUTH; endpoint < USAGE_ENDPOINTS; endpoint++) {
-			struct usage_call call = call_of(BOB, version, 1);
+			struct usage_call call = call_of(DAVE, version, 1);
 			call.endpoint = (enum usage_endpoint)endpoint;
 			call.records = version * 10 + (unsigned)endpoint;
 			usage_count(u, &call);
 		}
 	}
-	ck_assert_uint_eq(usage_rows(u, BOB, rows), USAGE_ROWS);
+	ck_assert_uint_eq(usage_rows(u, DAVE, rows), USAGE_ROWS);
 	for (size_t i = 1; i < USAGE_ROWS; i++) {
 		ck_assert_uint_eq(rows[i].calls, 1);
 		ck_assert_uint_eq(
@@ -193,7 +193,7 @@ count_many(void *ctx)
 	struct usage_row rows[USAGE_ROWS];
 	size_t nth = *(size_t *)ctx;
 	for (int i = 0; i < CALLS; i++) {
-		struct usage_call call = call_of(i % 2 == 0 ? ALICE : BOB, 2, 1 + (int64_t)nth);
+		struct usage_call call = call_of(i % 2 == 0 ? ALICE : DAVE, 2, 1 + (int64_t)nth);
 		call.params = UINT32_C(1) << (nth % 3);
 		usage_count(u, &call);
 		/* a row is whole whenever it is looked at */
@@ -219,7 +219,7 @@ START_TEST(threads_lose_no_call)
 	ck_assert_int_eq(row.first_s, 1);
 	ck_assert_int_eq(row.last_s, THREADS);
 	ck_assert_uint_eq(row.params, 7);
-	ck_assert_uint_eq(only_row(u, BOB).calls, THREADS * CALLS / 2);
+	ck_assert_uint_eq(only_row(u, DAVE).calls, THREADS * CALLS / 2);
 }
 END_TEST
 
@@ -300,9 +300,9 @@ END_TEST
 START_TEST(a_note_of_another_consumer_is_bad)
 {
 	size_t len = write_one();
-	ck_assert_int_eq(usage_read(u, BOB, note, len), USAGE_NOTE_BAD);
+	ck_assert_int_eq(usage_read(u, DAVE, note, len), USAGE_NOTE_BAD);
 	struct usage_row rows[USAGE_ROWS];
-	ck_assert_uint_eq(usage_rows(u, BOB, rows), 0);
+	ck_assert_uint_eq(usage_rows(u, DAVE, rows), 0);
 }
 END_TEST
 
@@ -505,7 +505,7 @@ START_TEST(nothing_is_written_for_those_who_did_not_call)
 	ck_assert(!stored("alice")); /* counting writes nothing */
 	ck_status(usage_keep(u, cache), STATUS_OK);
 	spoil(alice);
-	call.consumer = BOB;
+	call.consumer = DAVE;
 	usage_count(u, &call);
 	ck_status(usage_keep(u, cache), STATUS_OK);
 	ck_status(cache_note_get(cache, alice, &bytes, &len), STATUS_OK);
@@ -567,7 +567,7 @@ count_some(void)
 	call.params = 5;
 	call.changes = 7;
 	usage_count(u, &call);
-	call = call_of(BOB, 4, 1795348800);
+	call = call_of(DAVE, 4, 1795348800);
 	usage_count(u, &call);
 	call.endpoint = USAGE_AUTH;
 	call.records = call.bytes = 0;
@@ -600,11 +600,11 @@ START_TEST(a_report_in_json_names_everything)
 	    "\"endOfLife\":\"2026-11-30T23:59:59Z\",\"daysLeft\":8,"
 	    "\"members\":[\"category\",\"subCategory\",\"status\",\"qds\"],"
 	    "\"parameters\":[\"p-old\",\"p-last\"]},"
-	    "{\"consumer\":\"-bob\",\"version\":null,\"endpoint\":\"auth\","
+	    "{\"consumer\":\"-dave\",\"version\":null,\"endpoint\":\"auth\","
 	    "\"calls\":1,\"records\":0,\"bytes\":0,"
 	    "\"firstSeen\":\"2026-11-22T12:00:00Z\",\"lastSeen\":\"2026-11-22T12:00:00Z\","
 	    "\"endOfLife\":null,\"daysLeft\":null,\"members\":[],\"parameters\":[]},"
-	    "{\"consumer\":\"-bob\",\"version\":\"5.0\",\"endpoint\":\"postureInfo\","
+	    "{\"consumer\":\"-dave\",\"version\":\"5.0\",\"endpoint\":\"postureInfo\","
 	    "\"calls\":1,\"records\":10,\"bytes\":1000,"
 	    "\"firstSeen\":\"2026-11-22T12:00:00Z\",\"lastSeen\":\"2026-11-22T12:00:00Z\","
 	    "\"endOfLife\":null,\"daysLeft\":null,\"members\":[],\"parameters\":[]}"
@@ -620,8 +620,8 @@ START_TEST(a_report_in_csv_guards_against_formulas)
 	ck_assert_str_eq(strchr(buf_str(&text), '\n') + 1,
 	    "alice,4.0,postureInfo,1,10,1000,2026-11-22T12:00:00Z,2026-11-22T12:00:00Z,"
 	    "2026-11-30T23:59:59Z,-2,category subCategory status qds,p-old p-last\r\n"
-	    "'-bob,,auth,1,0,0,2026-11-22T12:00:00Z,2026-11-22T12:00:00Z,,,,\r\n"
-	    "'-bob,5.0,postureInfo,1,10,1000,2026-11-22T12:00:00Z,2026-11-22T12:00:00Z,,,,\r\n");
+	    "'-dave,,auth,1,0,0,2026-11-22T12:00:00Z,2026-11-22T12:00:00Z,,,,\r\n"
+	    "'-dave,5.0,postureInfo,1,10,1000,2026-11-22T12:00:00Z,2026-11-22T12:00:00Z,,,,\r\n");
 }
 END_TEST
 
