@@ -68,3 +68,21 @@ form_is_plain(const char *text, size_t len)
 	}
 	return true;
 }
+
+bool
+form_item(const char **at, const char *end, const char **ret_item, size_t *ret_len)
+{
+	const char *begin = *at;
+	if (begin == NULL)
+		return false;
+	const char *comma = memchr(begin, ',', (size_t)(end - begin));
+	const char *stop = comma != NULL ? comma : end;
+	*at = comma != NULL ? comma + 1 : NULL;
+	while (begin < stop && *begin == ' ')
+		begin++;
+	while (stop > begin && stop[-1] == ' ')
+		stop--;
+	*ret_item = begin;
+	*ret_len = (size_t)(stop - begin);
+	return true;
+}

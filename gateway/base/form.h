@@ -26,4 +26,8 @@ bool form_unescape(const char *text, size_t len, char *out, size_t *ret_len);
 /* Valid UTF-8 without control characters (C0, DEL, C1). */
 bool form_is_plain(const char *text, size_t len);
 
+/* Takes the next item off a list with commas between its items, without the spaces around it; as
+ * form_next(). */
+bool form_item(const char **at, const char *end, const char **ret_item, size_t *ret_len);
+
 #endif

@@ -74,31 +74,9 @@ listing_open(const char *text, size_t len, struct listing *ret)
 enum status
 listing_each(const struct listing *list, split_record_f *policy, void *ctx)
 {
-	const char *at = list->policies;
-	size_t left = list->policies_len;
-	enum status st = STATUS_OK;
-	if (at == NULL)
+	if (list->policies == NULL)
 		return STATUS_OK;
-	struct split *s = split_new(policy, ctx);
-	if (s == NULL)
-		return STATUS_NO_MEMORY;
-	while (left > 0 && st == STATUS_OK) {
-		size_t room;
-		uint8_t *window = split_window(s, &room);
-		size_t n = left < room ? left : room;
-		if (window == NULL) {
-			st = STATUS_NO_MEMORY;
-			break;
-		}
-		memcpy(window, at, n);
-		st = split_advance(s, n);
-		at += n;
-		left -= n;
-	}
-	if (st == STATUS_OK)
-		st = split_finish(s);
-	split_free(s);
-	return st;
+	return split_text(list->policies, list->policies_len, policy, ctx, NULL);
 }
 
 /* --- records */

@@ -55,6 +55,11 @@ enum status split_advance(struct split *s, size_t n) NODISCARD;
 /* The input is over. STATUS_OK if the array was closed; STATUS_UPSTREAM_BAD_DATA if it was cut. */
 enum status split_finish(struct split *s) NODISCARD;
 
+/* All of it for a text that is there as a whole. What one of the above gave; *ret_at, if it is not
+ * NULL, is split_offset() then, whatever came of it. */
+enum status split_text(
+    const char *text, size_t len, split_record_f *record, void *ctx, uint64_t *ret_at) NODISCARD;
+
 uint64_t split_records(const struct split *s);
 /* Byte offset in the input at which the scanner stands: where it failed, after a failure. */
 uint64_t split_offset(const struct split *s);

@@ -2,10 +2,13 @@
 # query, fetch, answer, upstream, ops, front, cache and base; nobody below knows of it.
 noinst_LIBRARIES += liblegacy.a
 liblegacy_a_SOURCES = \
+	gateway/legacy/body.c gateway/legacy/body.h \
 	gateway/legacy/change.c gateway/legacy/change.h \
 	gateway/legacy/change_5_4.c gateway/legacy/change_4_3.c \
 	gateway/legacy/change_3_2.c gateway/legacy/change_2_1.c \
 	gateway/legacy/change_record.c gateway/legacy/change_record.h \
+	gateway/legacy/lists.c gateway/legacy/lists.h \
+	gateway/legacy/params.c gateway/legacy/params.h gateway/legacy/params_table.h \
 	gateway/legacy/shape.c gateway/legacy/shape.h \
 	gateway/legacy/sunset.c gateway/legacy/sunset.h \
 	gateway/legacy/usage.c gateway/legacy/usage.h \

@@ -89,7 +89,7 @@ split_pieces(const char *text, size_t len, size_t most, struct unit_random *r, s
 }
 
 static enum status
-split_text(const char *text, size_t len)
+split_doc(const char *text, size_t len)
 {
 	buf_reset(&seen);
 	return split_pieces(text, len, SIZE_MAX, NULL, &seen, NULL);
@@ -99,7 +99,7 @@ split_text(const char *text, size_t len)
 static void
 expect_bytes(const char *text, size_t len, enum status want)
 {
-	enum status st = split_text(text, len);
+	enum status st = split_doc(text, len);
 	if (st != want)
 		ck_abort_msg("%.*s: %s, not %s", (int)len, text, status_info(st)->name,
 		    status_info(want)->name);
@@ -471,12 +471,12 @@ START_TEST(stops_at_the_cap_on_record_size)
 			buf_str_add(&doc, tail);
 			buf_str_add(&doc, "]");
 			enum status want = over > 0 ? STATUS_UPSTREAM_TOO_LARGE : STATUS_OK;
-			ck_status(split_text(doc.data, doc.len), want);
+			ck_status(split_doc(doc.data, doc.len), want);
 			buf_reset(&seen);
 			ck_status(split_pieces(doc.data, doc.len, 4093, NULL, &seen, NULL), want);
 			/* an error behind the cap is not looked at */
 			doc.data[doc.len - 2] = '\1';
-			ck_status(split_text(doc.data, doc.len),
+			ck_status(split_doc(doc.data, doc.len),
 			    over > 0 ? STATUS_UPSTREAM_TOO_LARGE : STATUS_UPSTREAM_MALFORMED);
 		}
 }
@@ -596,7 +596,7 @@ START_TEST(gives_the_same_for_any_borders)
 	for (int round = 0; round < 300; round++) {
 		buf_reset(&doc);
 		add_document(&doc, &r, round % 50 == 0 ? 4000 : 30);
-		ck_status(split_text(doc.data, doc.len), STATUS_OK);
+		ck_status(split_doc(doc.data, doc.len), STATUS_OK);
 		for (int n = 0; n < 5; n++) {
 			buf_reset(&again);
 			size_t most = (size_t)1 << unit_below(&r, 18);
