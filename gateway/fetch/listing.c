@@ -76,7 +76,7 @@ listing_each(const struct listing *list, split_record_f *policy, void *ctx)
 {
 	if (list->policies == NULL)
 		return STATUS_OK;
-	return split_text(list->policies, list->policies_len, policy, ctx, NULL);
+	return split_whole(list->policies, list->policies_len, policy, ctx, NULL);
 }
 
 /* --- records */

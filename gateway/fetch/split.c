@@ -665,7 +665,7 @@ split_offset(const struct split *s)
 }
 
 enum status
-split_text(const char *text, size_t len, split_record_f *record, void *ctx, uint64_t *ret_at)
+split_whole(const char *text, size_t len, split_record_f *record, void *ctx, uint64_t *ret_at)
 {
 	enum status st = STATUS_OK;
 	struct split *s = split_new(record, ctx);

@@ -57,7 +57,7 @@ enum status split_finish(struct split *s) NODISCARD;
 
 /* All of it for a text that is there as a whole. What one of the above gave; *ret_at, if it is not
  * NULL, is split_offset() then, whatever came of it. */
-enum status split_text(
+enum status split_whole(
     const char *text, size_t len, split_record_f *record, void *ctx, uint64_t *ret_at) NODISCARD;
 
 uint64_t split_records(const struct split *s);

@@ -304,7 +304,7 @@ legacy_body_read(struct arena *a, const char *version, const char *text, size_t 
 		*ret_message = "The body is larger than 4 MB";
 		return STATUS_TOO_LARGE;
 	}
-	enum status st = split_text(text, len, on_element, &r, &at);
+	enum status st = split_whole(text, len, on_element, &r, &at);
 	if (st == STATUS_OK)
 		st = merge_all(&r, &wants);
 	if (st == STATUS_OK)
