@@ -192,12 +192,11 @@ take_field(const struct form_pair *pair, char to[LOGIN_FIELD_BYTES + 1])
 	char text[3 * LOGIN_FIELD_BYTES];
 	const char *problem = NULL;
 	size_t len = 0;
+	bool fits = pair->value != NULL && pair->value_len <= sizeof text;
 	if (to[0] != '\0')
 		problem = "username and password have to be given once";
-	else if (pair->value == NULL || pair->value_len > sizeof text)
-		problem = "username and password have to be texts of 1 to 512 bytes";
-	else if (!form_unescape(pair->value, pair->value_len, text, &len) ||
-		 !form_is_plain(text, len))
+	else if (fits && (!form_unescape(pair->value, pair->value_len, text, &len) ||
+			     !form_is_plain(text, len)))
 		problem = "username and password have to be UTF-8, percent-encoded";
 	else if (len == 0 || len > LOGIN_FIELD_BYTES)
 		problem = "username and password have to be texts of 1 to 512 bytes";

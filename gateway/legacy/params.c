@@ -39,13 +39,13 @@ static const struct row {
 	enum form form;
 	size_t param; /* enum param_id, or PARAM_none */
 	const char *wanted;
-} rows[LEGACY_PARAMS] = {
+} rows[] = {
 #define LEGACY_PARAM(api, name, first, form, param, wanted)                                        \
 	{(enum upstream_api)API_##api, (unsigned)(first), name, FORM_##form, PARAM_##param, wanted},
 #include "gateway/legacy/params_table.h"
 #undef LEGACY_PARAM
 };
-static_assert(LEGACY_PARAMS <= 32, "a bit each");
+static_assert(ARRAY_LEN(rows) == LEGACY_PARAMS && LEGACY_PARAMS <= 32, "a bit each");
 
 static const struct rule {
 	enum param_id with, other;

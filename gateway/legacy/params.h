@@ -14,13 +14,7 @@
 #include "gateway/upstream/versions.h"
 
 /* Rows of the table: bits 0 to LEGACY_PARAMS - 1. */
-enum {
-	LEGACY_PARAMS = 0
-#define LEGACY_PARAM(api, name, first, form, param, wanted) +1
-#include "gateway/legacy/params_table.h"
-#undef LEGACY_PARAM
-};
-
+#define LEGACY_PARAMS 23
 #define LEGACY_OLD_POLICIES 10 /* most policies of a call in versions 1.0 and 2.0 */
 
 struct legacy_asked {
