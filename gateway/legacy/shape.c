@@ -34,18 +34,33 @@ shape_writer_fini(struct shape_writer *w)
 	change_record_fini(&w->record);
 }
 
+static bool
+null_value(const char *value, size_t len, struct buf *out)
+{
+	(void)value, (void)len;
+	buf_str_add(out, "null");
+	return true;
+}
+
+/* As 5.0's page shows evidence with extendedEvidenceRequired=0. */
+static void
+make_basic(struct change_record *r)
+{
+	static const struct change_member description = CHANGE_INSIDE(evidence, "description");
+	change_record_turn_inside(r, NORMAL_evidence, "extendedEvidence", null_value);
+	change_record_drop_inside(r, &description, 1);
+}
+
 /* What is stored and was not asked for. */
 static void
 strip(struct change_record *r, const struct shape_view *v)
 {
-	static const struct change_member extended = CHANGE_INSIDE(evidence, "extendedEvidence");
-
 	if (v->hide_evidence)
 		change_record_null(r, NORMAL_causeOfFailure);
 	if (v->hide_evidence || v->evidence == EVIDENCE_NONE)
 		change_record_null(r, NORMAL_evidence);
 	else if (v->evidence == EVIDENCE_BASIC)
-		change_record_drop_inside(r, &extended, 1);
+		make_basic(r);
 	if (!v->cloud)
 		change_record_drop(r, NORMAL_cloudMetaData);
 	if (!v->qds)

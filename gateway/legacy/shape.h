@@ -29,7 +29,8 @@ const struct shape *shape_find(const char *version, size_t len);
  * out as the upstream leaves it out. It cannot have less: who looks for the result sees to that. */
 struct shape_view {
 	const struct shape *shape;
-	/* none: "evidence" is null. basic: it has no extendedEvidence; older versions than 5.0 do
+	/* none: "evidence" is null. basic: its extendedEvidence is null, and it
+	 * has no description; older versions than 5.0 do
 	 * not know that, their evidence is extended */
 	enum query_evidence evidence;
 	bool cloud, qds;    /* else there is no cloudMetaData, no qds */

@@ -61,7 +61,8 @@ is_retired(enum api api, const char *name, const struct options *opt)
 {
 	char of_api[32];
 	snprintf(of_api, sizeof(of_api), "%s/%s", api_names[api], name);
-	return list_has(opt->retired, name, strlen(name)) ||
+	/* the policy list's versions are not those of the others: it is named, or lives */
+	return (api != API_POLICY_LIST && list_has(opt->retired, name, strlen(name))) ||
 	       list_has(opt->retired, of_api, strlen(of_api));
 }
 
@@ -504,7 +505,7 @@ ask_show(const struct ask *a)
 	if (!a->evidence)
 		show &= ~SHOW_EVIDENCE;
 	if (a->basic_only)
-		show &= ~SHOW_EXTENDED;
+		show &= ~(SHOW_EXTENDED | SHOW_DESCRIPTION);
 	if (!a->cloud)
 		show &= ~SHOW_CLOUD;
 	if (!a->qds)

@@ -610,6 +610,8 @@ record_evidence(const struct corpus *c, const struct host *host, const struct po
 	}
 	if (show & SHOW_EXTENDED)
 		record_extended(c, s, hash, b);
+	else if (show & SHOW_UPDATED) /* 5.0, told not to */
+		LITERAL(b, ",\"extendedEvidence\":null");
 	if (show & SHOW_DESCRIPTION) {
 		LITERAL(b, ",\"description\":");
 		sbuf_add(b, ctl->description.data, ctl->description.len);

@@ -90,7 +90,8 @@ NUMBER(concurrency, "concurrency", LIVE, 2, 0, 1000000, "calls of one API at a t
 CHOICE(concurrency_header, "concurrency-header", LIVE, "none", "none|hyphen|joined",
     "whether answers tell it: X-Concurrency-Limit-Limit, or X-ConcurrencyLimit-Limit; -Running")
 TEXT(retired, "retired", LIVE, "",
-    "versions that answer as retired, of all APIs or of one, such as 3.0,postureInfo/4.0")
+    "versions that answer as retired, of hostids and postureInfo or of one API, such as "
+    "3.0,policyList/1.0")
 NUMBER(retired_status, "retired-status", LIVE, 404, 400, 599, "with this status")
 NUMBER(latency_ms, "latency-ms", LIVE, 0, 0, 3600000, "wait so long before an answer's head")
 NUMBER(drip, "drip", LIVE, 0, 0, INT32_MAX,

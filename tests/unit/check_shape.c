@@ -349,7 +349,7 @@ START_TEST(leaves_out_what_was_not_asked_for)
 	v.evidence = EVIDENCE_BASIC;
 	v.qds = false;
 	expect_view(&v, BEGIN CATEGORY TO_HOST FROM_IP EVIDENCE(
-			    "{" FOUR ",\"lastUpdated\":\"\"" DESCRIPTION "}")
+			    "{" FOUR ",\"lastUpdated\":\"\",\"extendedEvidence\":null}")
 			    ATTRIBUTES BATCH CLOUD(OBJECT) CLOUD_ID UNKNOWN "}");
 	v.qds = true;
 	v.cloud = false;
@@ -550,9 +550,11 @@ model_evidence(json_t *evidence, const struct shape_view *v, size_t version)
 	if (!json_is_object(evidence))
 		return json_incref(evidence);
 	json_t *copy = json_copy(evidence);
-	if (v->evidence == EVIDENCE_BASIC || version >= 4)
+	if (v->evidence == EVIDENCE_BASIC && json_object_get(copy, "extendedEvidence") != NULL)
+		json_object_set_new(copy, "extendedEvidence", json_null());
+	if (version >= 4)
 		json_object_del(copy, "extendedEvidence");
-	if (version >= 3)
+	if (v->evidence == EVIDENCE_BASIC || version >= 3)
 		json_object_del(copy, "description");
 	if (version >= 4)
 		json_object_del(copy, "lastUpdated");
