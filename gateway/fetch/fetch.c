@@ -713,6 +713,20 @@ restore_gaps(struct fetcher *o)
 		log_event(LOG_WARNING, "gaps-not-restored", "status=%s", status_info(st)->name);
 }
 
+static void
+restore_subscription(struct fetcher *o)
+{
+	void *bytes;
+	size_t len;
+	uint64_t subscription = 0;
+	if (cache_note_get(o->o.cache, FETCH_SUBSCRIPTION_NOTE_NAME, &bytes, &len) != STATUS_OK)
+		return; /* it is told again */
+	if (len == sizeof subscription)
+		memcpy(&subscription, bytes, sizeof subscription);
+	atomic_store(&o->subscription, subscription);
+	free(bytes);
+}
+
 struct fetcher *
 fetcher_new(const struct fetcher_options *options)
 {
@@ -723,6 +737,7 @@ fetcher_new(const struct fetcher_options *options)
 	lock_init(&o->lock, LOCK_FETCH);
 	clock_cond_init(&o->emptied);
 	restore_gaps(o);
+	restore_subscription(o);
 	o->threads = calloc(options->threads, sizeof *o->threads);
 	for (unsigned i = 0; o->threads != NULL && i < options->threads; i++) {
 		if (pthread_create(&o->threads[i], NULL, thread_main, o) != 0)

@@ -20,17 +20,21 @@ on_head(void *ctx, const struct transport_head *head)
 		memory_answered(c->fetch->owner->o.memory);
 }
 
-/* What the upstream has told of whose account it is. */
+/* What the upstream has told of whose account it is. If it cannot be kept, a restart forgets it. */
 static void
 note_subscription(struct call *c, uint64_t subscription)
 {
-	if (subscription != 0)
-		atomic_store(&c->fetch->owner->subscription, subscription);
+	struct fetcher *o = c->fetch->owner;
+	if (subscription == 0 || atomic_exchange(&o->subscription, subscription) == subscription)
+		return;
+	enum status st = cache_note_put(
+	    o->o.cache, FETCH_SUBSCRIPTION_NOTE_NAME, &subscription, sizeof subscription);
+	if (st != STATUS_OK)
+		log_event(LOG_WARNING, "subscription-not-kept", "status=%s", status_info(st)->name);
 }
 
-/* Takes the policy's hosts, or frees them. */
-static enum status
-add_resolved(struct fetch *f, const struct resolved *r)
+enum status
+fetch_add_resolved(struct fetch *f, const struct resolved *r)
 {
 	enum status st = STATUS_OK;
 	lock_take(&f->owner->lock); /* several resolutions may be under way */
@@ -80,7 +84,7 @@ on_resolved(void *ctx, const struct split_record *rec)
 	struct resolved r;
 	size_t at;
 	enum status st = read_resolved(c, rec, &r, &at);
-	return st == STATUS_OK ? add_resolved(c->fetch, &r) : st;
+	return st == STATUS_OK ? fetch_add_resolved(c->fetch, &r) : st;
 }
 
 /* A repeated resolution begins anew: forget what the broken one told. */
@@ -409,7 +413,7 @@ end_hosts(struct call *c, struct resolved *list, enum status st)
 {
 	for (size_t i = 0; i < c->id_count; i++) {
 		if (list[i].policy != 0 && st == STATUS_OK)
-			st = add_resolved(c->fetch, &list[i]);
+			st = fetch_add_resolved(c->fetch, &list[i]);
 		else
 			free(list[i].hosts);
 	}

@@ -133,6 +133,12 @@ struct fetch {
 enum status fetch_call_make(
     struct call *c, struct transport *t, const char *token, struct transport_head *head) NODISCARD;
 
+/* fetch_calls.c: the hosts of one policy more. Takes r->hosts, or frees it. */
+enum status fetch_add_resolved(struct fetch *f, const struct resolved *r) NODISCARD;
+
+/* The note of the cache in which the subscription outlives the process: its number, 8 bytes in the
+ * machine's order. */
+#define FETCH_SUBSCRIPTION_NOTE_NAME "fetch/subscription"
 /* The note of the cache in which the gaps that are known outlive the process. */
 #define FETCH_GAPS_NOTE_NAME "fetch/gaps"
 

@@ -38,41 +38,6 @@ make_calls(struct fetch *f, size_t count, enum call_kind kind)
 	return f->calls != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
-/* All but those whose hosts the upstream could not tell a while ago. */
-static enum status
-policies_to_ask(struct fetch *f, struct id_list *ret)
-{
-	const struct id_list *all = &f->query.policies;
-	int64_t now = clock_mono_ms();
-	uint64_t *ids = arena_array(&f->arena, all->count, sizeof *ids);
-	size_t count = 0;
-	if (ids == NULL)
-		return STATUS_NO_MEMORY;
-	for (size_t i = 0; i < all->count; i++)
-		if (f->force || memory_hosts_until(f->owner->o.memory, all->ids[i], now) == 0)
-			ids[count++] = all->ids[i];
-	f->asked = *ret = (struct id_list){ids, count};
-	return STATUS_OK;
-}
-
-/* So many policies a call. */
-static enum status
-calls_for_policies(struct fetch *f, enum call_kind kind)
-{
-	struct id_list ask = {NULL, 0};
-	enum status st = policies_to_ask(f, &ask);
-	size_t chunk = plan_resolve_chunk(f->dialect);
-	if (st == STATUS_OK)
-		st = make_calls(f, (ask.count + chunk - 1) / chunk, kind);
-	for (size_t i = 0; i < f->call_count; i++) {
-		struct call *c = &f->calls[i];
-		size_t from = i * chunk, left = ask.count - from;
-		c->ids = ask.ids + from;
-		c->id_count = left < chunk ? left : chunk;
-	}
-	return st;
-}
-
 /* The subscription that a record of the result tells; 0: none does. */
 static uint64_t
 subscription_of(struct cache *cache, struct cache_result *result)
@@ -95,27 +60,125 @@ subscription_of(struct cache *cache, struct cache_result *result)
 	return told ? id : 0;
 }
 
-/* As a policy list says that is stored and fresh, so that it need not be asked for; 0: none is. */
+/* What is stored and fresh for this query, to be released; NULL: nothing is. */
+static struct cache_result *
+stored(struct cache *cache, const struct query *q)
+{
+	struct cache_result *result = NULL;
+	uint8_t digest[SHA256_BYTES];
+	struct buf text;
+	int64_t now_ms = clock_wall_ms();
+	buf_init(&text, KIB);
+	query_canon(q, &text);
+	query_digest(text.data, text.len, digest);
+	if (text.err != STATUS_OK ||
+	    cache_lookup(cache, digest, text.data, text.len, now_ms, &result) != STATUS_OK)
+		result = NULL;
+	buf_fini(&text);
+	if (result == NULL || now_ms < cache_manifest(result)->fresh_until_ms)
+		return result;
+	cache_release(result);
+	return NULL;
+}
+
+/* As a policy list says, so that it need not be asked for; 0: none does. */
 static uint64_t
 stored_subscription(struct cache *cache)
 {
-	const struct query list = {.kind = KIND_POLICIES, .evaluated_since = DATE_NONE};
-	struct cache_result *result;
-	uint8_t digest[SHA256_BYTES];
-	uint64_t id = 0;
-	struct buf text;
-	buf_init(&text, KIB);
-	query_canon(&list, &text);
-	query_digest(text.data, text.len, digest);
-	int64_t now_ms = clock_wall_ms();
-	if (text.err == STATUS_OK &&
-	    cache_lookup(cache, digest, text.data, text.len, now_ms, &result) == STATUS_OK) {
-		if (now_ms < cache_manifest(result)->fresh_until_ms)
-			id = subscription_of(cache, result);
-		cache_release(result);
-	}
-	buf_fini(&text);
+	const struct query list = {.kind = KIND_POLICIES, QUERY_NO_DATES};
+	struct cache_result *result = stored(cache, &list);
+	uint64_t id = result != NULL ? subscription_of(cache, result) : 0;
+	cache_release(result);
 	return id;
+}
+
+static bool
+has_all(const struct cache_manifest *m, const struct id_list *hosts)
+{
+	for (size_t i = 0; i < hosts->count; i++)
+		if (ids_find(m->hosts, m->host_count, hosts->ids[i]) == m->host_count)
+			return false;
+	return m->complete;
+}
+
+static enum status
+copy_hosts(struct fetch *f, uint64_t policy, uint64_t subscription)
+{
+	const struct id_list *hosts = &f->query.hosts;
+	struct resolved r = {.policy = policy, .subscription = subscription};
+	r.hosts = malloc(hosts->count * sizeof *r.hosts);
+	if (r.hosts == NULL)
+		return STATUS_NO_MEMORY;
+	memcpy(r.hosts, hosts->ids, hosts->count * sizeof *r.hosts);
+	r.host_count = hosts->count;
+	return fetch_add_resolved(f, &r);
+}
+
+/* Hosts that were named need not be looked for where a fresh resolution has them all: callers of the
+ * drop-in surface post back what they have just been told. */
+static enum status
+resolve_from_store(struct fetch *f, uint64_t policy, bool *ret_done)
+{
+	const struct query q = {.kind = KIND_HOSTS,
+	    .policies = {&policy, 1},
+	    .assets = f->query.assets,
+	    QUERY_NO_DATES};
+	enum status st = STATUS_OK;
+	*ret_done = false;
+	if (f->query.kind != KIND_POSTURES || f->query.hosts.count == 0 || f->force)
+		return STATUS_OK;
+	struct cache_result *result = stored(f->owner->o.cache, &q);
+	if (result == NULL)
+		return STATUS_OK;
+	uint64_t subscription = subscription_of(f->owner->o.cache, result);
+	if (subscription != 0 && has_all(cache_manifest(result), &f->query.hosts)) {
+		st = copy_hosts(f, policy, subscription);
+		*ret_done = st == STATUS_OK;
+	}
+	cache_release(result);
+	return st;
+}
+
+/* All but those that the store tells of, and those whose hosts the upstream could not tell a while ago.
+ */
+static enum status
+policies_to_ask(struct fetch *f, struct id_list *ret)
+{
+	const struct id_list *all = &f->query.policies;
+	int64_t now = clock_mono_ms();
+	uint64_t *ids = arena_array(&f->arena, all->count, sizeof *ids);
+	size_t count = 0;
+	if (ids == NULL)
+		return STATUS_NO_MEMORY;
+	for (size_t i = 0; i < all->count; i++) {
+		bool done;
+		enum status st = resolve_from_store(f, all->ids[i], &done);
+		if (st != STATUS_OK)
+			return st;
+		if (!done &&
+		    (f->force || memory_hosts_until(f->owner->o.memory, all->ids[i], now) == 0))
+			ids[count++] = all->ids[i];
+	}
+	f->asked = *ret = (struct id_list){ids, count};
+	return STATUS_OK;
+}
+
+/* So many policies a call. */
+static enum status
+calls_for_policies(struct fetch *f, enum call_kind kind)
+{
+	struct id_list ask = {NULL, 0};
+	enum status st = policies_to_ask(f, &ask);
+	size_t chunk = plan_resolve_chunk(f->dialect);
+	if (st == STATUS_OK)
+		st = make_calls(f, (ask.count + chunk - 1) / chunk, kind);
+	for (size_t i = 0; i < f->call_count; i++) {
+		struct call *c = &f->calls[i];
+		size_t from = i * chunk, left = ask.count - from;
+		c->ids = ask.ids + from;
+		c->id_count = left < chunk ? left : chunk;
+	}
+	return st;
 }
 
 enum status

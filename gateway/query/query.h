@@ -71,6 +71,10 @@ enum query_by {
 };
 
 #define DATE_NONE INT64_MIN
+/* In an initialiser of struct query: it has no dates. */
+#define QUERY_NO_DATES                                                                             \
+	.evaluated_since = DATE_NONE, .scanned_since = DATE_NONE, .scanned_from = DATE_NONE,       \
+	.scanned_to = DATE_NONE, .changed_since = DATE_NONE
 
 /* What the records of the answer are: each kind has canonical texts, and with them results, of its
  * own. */

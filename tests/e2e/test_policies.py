@@ -315,6 +315,24 @@ class Life(harness.StackTest):
         self.assertEqual([p["id"] for p in known["data"]], ids[1:])
         self.assertEqual((known["result"]["calls"], calls(stack, "policyList")), (1, 2))
 
+    def test_hosts_that_a_fresh_resolution_has_are_not_looked_for_again(self):
+        stack = self.stack(simulator={"policies": 2, "hosts": 6, "controls": 3, "rate": 0, "empty_hosts": 0})
+        client = stack.client()
+        hosts = [h["hostId"] for h in client.get("/v1/policies/1001/hosts").json()["data"]]
+
+        def postures(policy, hosts, before):
+            page = client.get("/v1/postures", policy=policy, host=hosts, limit=1000).json()
+            self.assertEqual(calls(stack, "hostids"), before, "hosts that are known, or not")
+            return page
+        page = postures(1001, hosts[:3], 1)
+        self.assertEqual({p["hostId"] for p in page["data"]}, set(hosts[:3]))
+        self.assertEqual((page["result"]["hostsAsked"], page["result"]["hostsSeen"]), (3, 3))
+        # one that it does not have may be there by now; of another policy nothing is known
+        self.assertEqual({p["hostId"] for p in postures(1001, [hosts[0], 4242], 2)["data"]}, {hosts[0]})
+        postures(1002, hosts[:3], 3)
+        client.get("/v1/postures", {"Cache-Control": "no-cache"}, policy=1001, host=hosts[:3])
+        self.assertEqual(calls(stack, "hostids"), 4, "forced is forced")
+
     def test_a_stale_or_empty_list_tells_no_subscription(self):
         stack = self.run_stack(cache={"fresh_for": "1ms"})
         client = stack.client()
