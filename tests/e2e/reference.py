@@ -70,7 +70,7 @@ def cloud(value):
 
 
 def normalised(record):
-    """The posture that the contract promises for a record of upstream 5.0."""
+    """The posture that the contract promises for a record of the upstream, whatever its version."""
     record = dict(record)
     for name in BOOKKEEPING:
         record.pop(name, None)
@@ -124,14 +124,16 @@ class Upstream:
         assert status_code == 200, (status_code, content[:300])
         return content
 
+    version = "5.0"
+
     def hosts(self, policies):
-        return json.loads(self.authorized(
-            "GET", "/pcrs/5.0/posture/hostids?policyId=" + ",".join(map(str, policies))))
+        return json.loads(self.authorized("GET", f"/pcrs/{self.version}/posture/hostids?policyId=" +
+                                          ",".join(map(str, policies))))
 
     def records(self, body, **params):
         """The records of one postureInfo call, numbers as text."""
         content = self.authorized(
-            "POST", "/pcrs/5.0/posture/postureInfo?" + urllib.parse.urlencode(params, safe=",:"),
+            "POST", f"/pcrs/{self.version}/posture/postureInfo?" + urllib.parse.urlencode(params, safe=",:"),
             json.dumps(body))
         return parse(gzip.decompress(content))
 
