@@ -1,7 +1,7 @@
 #include "config.h"
 
+#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "gateway/answer/reader.h"
 
@@ -20,10 +20,12 @@ reader_init(struct reader *r, struct cache *cache, struct cache_result *result,
 static void
 forget_given(struct reader *r)
 {
-	id_set_fini(&r->given);
-	id_set_fini(&r->before);
-	free(r->came);
-	r->came = NULL;
+	free(r->given);
+	free(r->before);
+	r->given = NULL;
+	r->before = NULL;
+	r->given_count = r->given_room = r->before_count = 0;
+	r->owed = 0;
 }
 
 void
@@ -78,29 +80,89 @@ look(struct reader *r, struct flight_call *ret)
 	return STATUS_OK;
 }
 
+/* --- what was given of a call, in case it is made again */
+
+static enum status
+remember(struct reader *r, uint64_t id)
+{
+	if (r->given_count == r->given_room) {
+		size_t room = r->given_room == 0 ? 64 : r->given_room * 2;
+		uint64_t *given = reallocarray(r->given, room, sizeof *given);
+		if (given == NULL)
+			return STATUS_NO_MEMORY;
+		r->given = given;
+		r->given_room = room;
+	}
+	r->given[r->given_count++] = id;
+	return STATUS_OK;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	const struct reader_before *x = a, *y = b;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+/* Puts them in order, each id once; returns how many are left. */
+static size_t
+fold(struct reader_before *list, size_t count)
+{
+	size_t kept = 0;
+	if (count > 0)
+		qsort(list, count, sizeof *list, compare);
+	for (size_t i = 0; i < count; i++)
+		if (kept > 0 && list[kept - 1].id == list[i].id)
+			list[kept - 1].times += list[i].times;
+		else
+			list[kept++] = list[i];
+	return kept;
+}
+
 /* The call is made once more: what it gave before has to come again. */
 static enum status
 begin_again(struct reader *r)
 {
-	enum status st = STATUS_OK;
-	for (size_t i = 0; i < r->given.count && st == STATUS_OK; i++)
-		st = id_set_add(&r->before, r->given.ids[i]);
-	if (st != STATUS_OK)
-		return st;
-	id_set_settle(&r->before);
-	id_set_fini(&r->given);
-	free(r->came);
-	r->came = calloc(r->before.count + 1, 1);
+	size_t count = r->before_count + r->given_count;
+	struct reader_before *all = reallocarray(r->before, count + 1, sizeof *all);
+	if (all == NULL)
+		return STATUS_NO_MEMORY;
+	for (size_t i = 0; i < r->given_count; i++)
+		all[r->before_count + i] = (struct reader_before){.id = r->given[i], .times = 1};
+	r->before = all;
+	r->before_count = fold(all, count);
+	r->given_count = 0;
+	r->owed = 0;
+	for (size_t i = 0; i < r->before_count; i++) {
+		all[i].owed = all[i].times;
+		r->owed += all[i].times;
+	}
 	r->at = 0;
-	return r->came != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+	return STATUS_OK;
 }
+
+/* Whether an earlier attempt at the call gave this one; that it has come again is noted. */
+static bool
+was_given(struct reader *r, uint64_t id)
+{
+	const struct reader_before key = {.id = id};
+	if (r->owed == 0)
+		return false;
+	struct reader_before *b = bsearch(&key, r->before, r->before_count, sizeof key, compare);
+	if (b == NULL || b->owed == 0)
+		return false;
+	b->owed--;
+	r->owed--;
+	return true;
+}
+
+/* --- moving on */
 
 static enum status
 next_call(struct reader *r)
 {
-	for (size_t i = 0; i < r->before.count; i++)
-		if (!r->came[i])
-			return STATUS_UPSTREAM_BAD_DATA;
+	if (r->owed > 0)
+		return STATUS_UPSTREAM_BAD_DATA;
 	forget_given(r);
 	r->call++;
 	r->at = 0;
@@ -144,36 +206,48 @@ move(struct reader *r, enum reader_state *ret_state)
 
 /* --- reading */
 
-/* Whether an earlier attempt at the call gave this one; that it has come again is noted. */
-static bool
-was_given(struct reader *r, uint64_t id)
-{
-	size_t at = ids_find(r->before.ids, r->before.count, id);
-	if (at == r->before.count)
-		return false;
-	r->came[at] = 1;
-	return true;
-}
-
 /* One taking of records. */
 struct taking {
 	struct reader *r;
 	reader_record_f *record;
 	void *ctx;
 	size_t rows_left, bytes_left;
+	bool gone; /* what was committed is not there any more */
 };
+
+/* Of a result everything is there; of a fetch the attempt may just have been given up. */
+static enum status
+there(struct taking *t, enum status st)
+{
+	if (st != STATUS_NOT_FOUND)
+		return st;
+	t->gone = true;
+	return t->r->result != NULL ? STATUS_CORRUPT : STATUS_OK;
+}
+
+static enum status
+give_one(struct taking *t, const struct reader_record *rec)
+{
+	struct reader *r = t->r;
+	bool again = !r->seen.ended; /* the call may be made */
+	enum status st = again ? remember(r, rec->row->id) : STATUS_OK;
+	if (st != STATUS_OK)
+		return st;
+	st = t->record(t->ctx, rec);
+	if (st == STATUS_OK)
+		r->gave = true;
+	else if (again)
+		r->given_count--;
+	return st;
+}
 
 static enum status
 give(struct taking *t, const struct reader_record *rec)
 {
 	struct reader *r = t->r;
 	enum status st = STATUS_OK;
-	if (!was_given(r, rec->row->id) && filter_match(&r->filter, rec->row)) {
-		st = t->record(t->ctx, rec);
-		if (st == STATUS_OK && !r->seen.ended)
-			st = id_set_add(&r->given, rec->row->id);
-		r->gave = true;
-	}
+	if (!was_given(r, rec->row->id) && filter_match(&r->filter, rec->row))
+		st = give_one(t, rec);
 	if (st != STATUS_OK)
 		return st;
 	r->at++;
@@ -212,7 +286,7 @@ source_of(const struct reader *r)
 static bool
 may_skip(const struct reader *r, const struct row *row)
 {
-	return r->before.count == 0 && !filter_match(&r->filter, row);
+	return r->owed == 0 && !filter_match(&r->filter, row);
 }
 
 static void
@@ -244,17 +318,17 @@ read_some(struct taking *t, struct cache_view *v)
 {
 	const struct reader *r = t->r;
 	struct cache_source source = source_of(r);
-	struct cache_block b;
-	enum status st = cache_view_block(v, &source, r->at, &b);
-	if (st == STATUS_OK && b.count > r->seen.records - r->at)
+	struct cache_block b = {0};
+	enum status st = there(t, cache_view_block(v, &source, r->at, &b));
+	if (b.count > r->seen.records - r->at)
 		b.count = (size_t)(r->seen.records - r->at);
 	while (st == STATUS_OK && b.count > 0 && t->rows_left > 0 && t->bytes_left > 0) {
 		const char *bytes;
 		size_t len, covered, run = next_run(t, &b);
 		if (run == 0)
 			break;
-		st = cache_view_bodies(v, &source, b.rows, run, &bytes, &len, &covered);
-		if (st != STATUS_OK)
+		st = there(t, cache_view_bodies(v, &source, b.rows, run, &bytes, &len, &covered));
+		if (st != STATUS_OK || t->gone)
 			break;
 		st = give_run(t, &b, bytes, len, covered);
 		pass(&b, covered);
@@ -266,21 +340,21 @@ enum status
 reader_take(struct reader *r, size_t most_records, size_t most_bytes, reader_record_f *record,
     void *ctx, enum reader_state *ret_state)
 {
-	struct taking t = {r, record, ctx, most_records, most_bytes};
+	struct taking t = {r, record, ctx, most_records, most_bytes, false};
+	enum reader_state state;
 	struct cache_view *view;
-	enum status st = move(r, ret_state);
-	if (st != STATUS_OK || *ret_state != READER_MORE)
-		return st;
-	st = cache_view_open(r->cache, &view);
-	if (st != STATUS_OK)
-		return st;
-	st = read_some(&t, view);
-	cache_view_close(view);
-	if (st != STATUS_NOT_FOUND)
-		return st;
-	/* of a result everything is there; of a fetch the attempt may just have been given up */
-	*ret_state = READER_WAITS;
-	return r->result != NULL ? STATUS_CORRUPT : STATUS_OK;
+	assert(most_records > 0 && most_bytes > 0); /* else the walk would never move */
+	enum status st = move(r, &state);
+	if (st == STATUS_OK && state == READER_MORE) {
+		st = cache_view_open(r->cache, &view);
+		if (st != STATUS_OK)
+			return st;
+		st = read_some(&t, view);
+		cache_view_close(view);
+	}
+	if (st == STATUS_OK)
+		*ret_state = t.gone ? READER_WAITS : state;
+	return st;
 }
 
 bool

@@ -5,7 +5,9 @@
  * what is committed and then waits; when the fetch has ended well, the walk goes on in its result, and
  * only then is there an end. A call that is made again begins anew: records that were given before
  * are passed over, and each of them has to come again, or the walk fails; what was given cannot be
- * taken back. For that it remembers the ids given of the one call that it stands in.
+ * taken back. For that it remembers the ids given of the one call that it stands in: 8 bytes a record,
+ * 24 once the call is made again. An id that comes twice in an answer is two records, and has to come
+ * twice again.
  *
  * Threads: owner only. Opens short views of the cache; never while anything is written to a client.
  */
@@ -13,7 +15,6 @@
 #define ANSWER_READER_H
 
 #include "cache/cache.h"
-#include "gateway/base/ids.h"
 #include "gateway/fetch/flight.h"
 #include "gateway/query/filter.h"
 
@@ -43,9 +44,15 @@ struct reader {
 	struct flight_call seen; /* of that call, when last looked at */
 	uint64_t at;             /* records of the call's attempt passed */
 	bool gave;               /* any record at all */
-	struct id_set given;     /* of this attempt at the call */
-	struct id_set before;    /* of earlier ones; settled */
-	uint8_t *came;           /* which of `before` have come again */
+	uint64_t *given;         /* ids, by this attempt at the call */
+	size_t given_count, given_room;
+	struct reader_before { /* by earlier ones; ascending ids, each once */
+		uint64_t id;
+		uint32_t times; /* given */
+		uint32_t owed;  /* of these not come again yet */
+	} * before;
+	size_t before_count;
+	uint64_t owed; /* in all */
 };
 
 /* Takes references of its own to one of the two; the filter is borrowed. */
@@ -54,7 +61,10 @@ void reader_init(struct reader *r, struct cache *cache, struct cache_result *res
 void reader_fini(struct reader *r);
 
 /* Gives some of the records that follow to `record`: at most most_records, and no more once most_bytes
- * of them are passed, so that the view stays short. *ret_state says how to go on.
+ * of them are passed (neither may be 0), so that the view stays short; none is possible, where the
+ * filter passes over all that was looked at. *ret_state says how to go on. A record for which `record`
+ * fails was not given, and comes once more if the walk goes on; after the failures of the upstream it
+ * cannot.
  *   STATUS_OK
  *   what the fetch failed with, or what `record` said
  *   STATUS_UPSTREAM_BAD_DATA    a record that was given did not come again

@@ -463,7 +463,9 @@ flight_staged(struct flight *f, uint64_t stage)
 {
 	lock_take(&f->owner->lock);
 	f->stage = stage;
-	f->mark_count = 0;
+	if (f->mark_count > 0)
+		memset(f->marks, 0, f->mark_count * sizeof *f->marks);
+	pthread_cond_broadcast(&f->changed);
 	lock_drop(&f->owner->lock);
 }
 
@@ -473,7 +475,7 @@ set_mark(struct flight *f, uint32_t call, struct flight_mark mark)
 {
 	lock_take(&f->owner->lock);
 	if (call >= f->mark_count) {
-		size_t count = (size_t)call + 16;
+		size_t count = ((size_t)call + 8) * 2;
 		struct flight_mark *marks = realloc(f->marks, count * sizeof *marks);
 		if (marks != NULL) {
 			memset(marks + f->mark_count, 0, (count - f->mark_count) * sizeof *marks);

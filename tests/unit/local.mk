@@ -6,6 +6,7 @@ UNIT_TESTS = \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_hosts tests/unit/check_legacy tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
+	tests/unit/check_reader \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split \
 	tests/unit/check_stats tests/unit/check_sunset tests/unit/check_token tests/unit/check_usage \
 	tests/unit/check_versions
@@ -71,6 +72,10 @@ tests_unit_check_query_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS
 tests_unit_check_quota_SOURCES = tests/unit/check_quota.c tests/unit/unit.h
 tests_unit_check_quota_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_quota_LDADD = libfront.a $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_reader_SOURCES = tests/unit/check_reader.c tests/unit/unit.h
+tests_unit_check_reader_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_reader_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
+	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_seal_SOURCES = tests/unit/check_seal.c tests/unit/unit.h
 tests_unit_check_seal_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_seal_LDADD = libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
