@@ -2,11 +2,13 @@
  * carries follows from its id and call alone, so that every one that is given can be held against it. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "gateway/answer/reader.h"
@@ -72,17 +74,25 @@ row_of(uint32_t call, uint64_t id)
 }
 
 static enum status
-add(struct cache_part *part, uint32_t call, uint64_t id)
+add_row(struct cache_part *part, const struct row *row)
 {
-	struct row row = row_of(call, id);
+	uint32_t call = (uint32_t)row->host;
+	uint64_t id = row->id;
 	uint8_t memo[8];
 	struct buf body;
 	buf_init(&body, MIB);
 	write_body(&body, call, id);
 	enum status st =
-	    cache_part_add(part, &row, body.data, body.len, memo, write_memo(call, id, memo));
+	    cache_part_add(part, row, body.data, body.len, memo, write_memo(call, id, memo));
 	buf_fini(&body);
 	return st;
+}
+
+static enum status
+add(struct cache_part *part, uint32_t call, uint64_t id)
+{
+	struct row row = row_of(call, id);
+	return add_row(part, &row);
 }
 
 static size_t
@@ -397,6 +407,14 @@ remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
 }
 
 static void
+open_store(void)
+{
+	struct cache_options o = {
+	    .dir = dir, .size_bytes = 256 * MIB, .readers = 16, .cursor_grace_ms = HOUR_MS};
+	ck_status(cache_open(&o, NOW, &cache), STATUS_OK);
+}
+
+static void
 setup(void)
 {
 	/* in memory if there is such a place: what syncs cost is not what is tested here */
@@ -527,7 +545,7 @@ START_TEST(gives_no_more_once_the_bytes_are_passed)
 }
 END_TEST
 
-static const uint64_t granted[] = {2, 4};
+static const uint64_t granted[] = {2, 3, 5};
 static const struct id_list grant = {granted, ARRAY_LEN(granted)}, no_grant = {NULL, 0};
 static const struct query failed = {.status = STATUS_BIT_FAILED,
 			      .evaluated_since = DATE_NONE,
@@ -557,7 +575,11 @@ START_TEST(gives_only_what_matches_and_is_granted)
 		enum reader_state state;
 		got.count = 0;
 		reader_init(&r, cache, result, NULL, &filters[_i]);
-		ck_status(drain(&r, most, ALL, &state), STATUS_OK);
+		do {
+			size_t before = got.count;
+			ck_status(reader_take(&r, most, ALL, on_record, &got, &state), STATUS_OK);
+			ck_assert_uint_le(got.count - before, most);
+		} while (state == READER_MORE);
 		ck_assert_int_eq(state, READER_END);
 		got_all_of(sizes, ARRAY_LEN(sizes), &filters[_i]);
 		reader_fini(&r);
@@ -621,6 +643,66 @@ START_TEST(a_result_that_was_dropped_stays_readable)
 	drains_to(&r, READER_END);
 	got_all_of(some, 2, &everything);
 	reader_fini(&r);
+}
+END_TEST
+
+/* Turns a bit of the first value in the file that begins with these four bytes. */
+static void
+damage(const char *magic)
+{
+	char path[256];
+	struct stat st;
+	snprintf(path, sizeof path, "%s/env/data.mdb", dir);
+	int fd = open(path, O_RDWR);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	char *bytes = malloc((size_t)st.st_size);
+	ck_assert_ptr_nonnull(bytes);
+	ck_assert_int_eq(pread(fd, bytes, (size_t)st.st_size, 0), st.st_size);
+	const char *at = memmem(bytes, (size_t)st.st_size, magic, 4);
+	ck_assert_ptr_nonnull(at);
+	char byte = (char)(at[40] ^ 4);
+	ck_assert_int_eq(pwrite(fd, &byte, 1, at - bytes + 40), 1);
+	close(fd);
+	free(bytes);
+}
+
+/* 0: of its rows, 1: of its bodies */
+START_TEST(tells_of_a_damaged_result)
+{
+	static const char *const magics[] = {"PGRB", "PGFR"};
+	static const size_t some[] = {LIMIT_FRAGMENT_RECORDS};
+	struct cache_result *result;
+	struct reader r;
+	cache_release(make_result(some, 1, true));
+	cache_close(cache);
+	damage(magics[_i]);
+	open_store();
+	ck_status(cache_lookup(cache, digest, TEXT, strlen(TEXT), NOW, &result), STATUS_OK);
+	reader_init(&r, cache, result, NULL, &everything);
+	cache_release(result);
+	fails_with(&r, STATUS_CORRUPT);
+	ck_assert_uint_eq(got.count, 0);
+	reader_fini(&r);
+	ck_status(cache_lookup(cache, digest, TEXT, strlen(TEXT), NOW, &result), STATUS_NOT_FOUND);
+}
+END_TEST
+
+START_TEST(a_memo_beyond_its_block_is_none)
+{
+	static const uint8_t memos[10];
+	const struct cache_block b = {.memos = memos, .memo_bytes = sizeof memos};
+	static const struct {
+		uint32_t at, len;
+		bool good;
+	} cases[] = {{0, 0, true}, {0, 10, true}, {10, 0, true}, {9, 1, true}, {0, 11, false},
+	    {10, 1, false}, {11, 0, false}, {UINT32_MAX, 1, false}, {1, UINT32_MAX, false},
+	    {UINT32_MAX, UINT32_MAX, false}};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct row row = {.memo_at = cases[i].at, .memo_len = cases[i].len};
+		const uint8_t *memo = cache_block_memo(&b, &row);
+		ck_assert_ptr_eq(memo, cases[i].good ? memos + cases[i].at : NULL);
+	}
 }
 END_TEST
 
@@ -842,6 +924,29 @@ START_TEST(what_was_only_passed_over_need_not_come_again)
 	end_well(f, 1, true);
 	drains_to(&r, READER_END);
 	GOT(1, 0, 6, 9);
+	reader_fini(&r);
+}
+END_TEST
+
+/* It was shown, and is known by its id, whatever has become of it. */
+START_TEST(a_record_that_no_longer_matches_has_come_again)
+{
+	struct fetching *f = &fetching;
+	struct reader r;
+	struct row passed = row_of(0, 3);
+	passed.status = ROW_PASSED;
+	reader_init(&r, cache, NULL, f->flight, &filters[0]);
+	COMMIT(f, 0, 2, 3);
+	drains_to(&r, READER_WAITS);
+	GOT(0, 0, 3);
+	fail_call(f, 0);
+	COMMIT(f, 0, 1);
+	ck_status(add_row(f->part[0], &passed), STATUS_OK);
+	COMMIT(f, 0, 6);
+	end_call(f, 0);
+	end_well(f, 1, true);
+	drains_to(&r, READER_END);
+	GOT(1, 0, 6);
 	reader_fini(&r);
 }
 END_TEST
@@ -1433,6 +1538,8 @@ result_tests(void)
 	tcase_add_loop_test(
 	    t, tells_what_the_receiver_said_and_gives_that_record_again, 0, ARRAY_LEN(said));
 	tcase_add_test(t, a_result_that_was_dropped_stays_readable);
+	tcase_add_loop_test(t, tells_of_a_damaged_result, 0, 2);
+	tcase_add_test(t, a_memo_beyond_its_block_is_none);
 	tcase_add_test(t, waits_while_nothing_is_there);
 	tcase_add_test(t, reads_up_to_the_watermark);
 	tcase_add_loop_test(t, is_woken_by_whatever_changes, 0, ARRAY_LEN(changes));
@@ -1456,6 +1563,7 @@ fetch_tests(void)
 	tcase_add_loop_test(t, fails_if_a_record_does_not_come_again, 0, 2);
 	tcase_add_test(t, fails_if_a_repetition_brings_nothing);
 	tcase_add_test(t, what_was_only_passed_over_need_not_come_again);
+	tcase_add_test(t, a_record_that_no_longer_matches_has_come_again);
 	tcase_add_test(t, an_id_that_comes_twice_is_two_records);
 	tcase_add_test(t, what_the_receiver_refused_was_not_given);
 	tcase_add_test(t, a_first_record_that_was_refused_was_not_given);
