@@ -341,7 +341,7 @@ reader_take(struct reader *r, size_t most_records, size_t most_bytes, reader_rec
     void *ctx, enum reader_state *ret_state)
 {
 	struct taking t = {r, record, ctx, most_records, most_bytes, false};
-	enum reader_state state;
+	enum reader_state state = READER_WAITS;
 	struct cache_view *view;
 	assert(most_records > 0 && most_bytes > 0); /* else the walk would never move */
 	enum status st = move(r, &state);

@@ -324,7 +324,7 @@ deflater_add(struct deflater *d, const void *bytes, size_t len, struct buf *out)
 void
 deflater_flush(struct deflater *d, struct buf *out)
 {
-	/* the libraries give an empty block only where something came since the last one */
+	/* libisal gives an empty block each time, zlib only where something came since the last */
 	static const char empty[] = {0, 0, 0, (char)0xff, (char)0xff};
 	size_t len = out->len;
 	deflater_run(d, NULL, 0, DEFLATE_FLUSH, out);

@@ -1,5 +1,6 @@
 /* The inflater against gzip made by zlib and by hand: whatever the library behind it, the same is
- * accepted and the same comes out, for any borders between pieces of input and of output. */
+ * accepted and the same comes out, for any borders between pieces of input and of output. What the
+ * deflater makes is inflated by zlib. */
 #include "config.h"
 
 #include <stdbool.h>
@@ -529,6 +530,231 @@ START_TEST(stops_at_a_ratio_that_only_bombs_have)
 }
 END_TEST
 
+/* --- out */
+
+/* What is given to a deflater, and whoever inflates what it has made so far. */
+struct deflation {
+	struct deflater *d;
+	z_stream z;
+	size_t inflated; /* bytes of `packed` */
+	bool ended;
+};
+
+static void
+deflation_begin(struct deflation *x)
+{
+	*x = (struct deflation){.d = deflater_new()};
+	ck_assert_ptr_nonnull(x->d);
+	ck_assert_int_eq(inflateInit2(&x->z, MAX_WBITS + 16), Z_OK);
+	buf_reset(&plain);
+	buf_reset(&packed);
+	buf_reset(&out);
+}
+
+static void
+deflation_fini(struct deflation *x)
+{
+	deflater_free(x->d);
+	inflateEnd(&x->z);
+}
+
+/* What a decoder can make of all that came so far. */
+static void
+inflate_so_far(struct deflation *x)
+{
+	ck_status(packed.err, STATUS_OK);
+	x->z.next_in = (Bytef *)packed.data + x->inflated;
+	x->z.avail_in = (uInt)(packed.len - x->inflated);
+	do {
+		x->z.next_out = (Bytef *)buf_room(&out, 64 * KIB);
+		ck_assert_ptr_nonnull(x->z.next_out);
+		x->z.avail_out = 64 * KIB;
+		int rc = inflate(&x->z, Z_NO_FLUSH);
+		ck_assert(rc == Z_OK || rc == Z_BUF_ERROR || rc == Z_STREAM_END);
+		x->ended = x->ended || rc == Z_STREAM_END;
+		buf_used(&out, 64 * KIB - x->z.avail_out);
+	} while (x->z.avail_out == 0);
+	ck_assert_uint_eq(x->z.avail_in, 0);
+	x->inflated = packed.len;
+}
+
+/* The bytes from `from` to the end of `plain`, from memory of their own. */
+static void
+deflate_from(struct deflation *x, size_t from)
+{
+	size_t len = plain.len - from;
+	char *copy = malloc(len + 1);
+	ck_assert_ptr_nonnull(copy);
+	if (len > 0)
+		memcpy(copy, plain.data + from, len);
+	deflater_add(x->d, copy, len, &packed);
+	memset(copy, 'x', len); /* it keeps no bytes of others */
+	free(copy);
+}
+
+static void
+flush_and_expect_all(struct deflation *x)
+{
+	size_t len = packed.len;
+	deflater_flush(x->d, &packed);
+	ck_assert_uint_gt(packed.len, len);
+	inflate_so_far(x);
+	ck_assert(!x->ended);
+	expect_content(&plain);
+}
+
+static void
+end_and_expect_one_member(struct deflation *x)
+{
+	deflater_end(x->d, &packed);
+	inflate_so_far(x);
+	ck_assert(x->ended);
+	expect_content(&plain);
+	buf_reset(&out);
+	ck_status(inflate_buf(&packed, &out), STATUS_OK);
+	expect_content(&plain);
+}
+
+static void
+add_noise(struct buf *b, struct unit_random *r, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		buf_byte(b, (char)(unit_next(r) >> 32));
+}
+
+static void
+add_same(struct buf *b, struct unit_random *r, size_t len)
+{
+	char byte = (char)unit_next(r);
+	for (size_t i = 0; i < len; i++)
+		buf_byte(b, byte);
+}
+
+/* A piece of content, mostly of a few bytes, and never long for long. */
+static void
+add_piece(struct deflation *x, struct unit_random *r)
+{
+	static void (*const kinds[])(struct buf * b, struct unit_random * r, size_t len) = {
+	    add_prose, add_prose, add_noise, add_same};
+	static const size_t most[] = {1, 4, 50, 50, 4000, 4000, 40000, 200000};
+	size_t from = plain.len;
+	kinds[unit_below(r, ARRAY_LEN(kinds))](
+	    &plain, r, unit_below(r, most[unit_below(r, ARRAY_LEN(most))]));
+	deflate_from(x, from);
+}
+
+START_TEST(deflates_any_pieces_with_any_flushes)
+{
+	uint64_t seed = unit_seed(2718 + (uint64_t)_i);
+	struct unit_random r = {seed};
+	printf("seed %llu\n", (unsigned long long)seed);
+	for (int round = 0; round < 60; round++) {
+		struct deflation x;
+		size_t flush_every = 1 + unit_below(&r, 20);
+		deflation_begin(&x);
+		for (size_t n = unit_below(&r, 60); n > 0; n--)
+			if (unit_below(&r, flush_every) == 0)
+				flush_and_expect_all(&x);
+			else
+				add_piece(&x, &r);
+		end_and_expect_one_member(&x);
+		deflation_fini(&x);
+	}
+}
+END_TEST
+
+/* The room that a library is given at once may be full to its last byte. */
+START_TEST(deflates_what_fills_its_room_to_any_byte)
+{
+	struct unit_random r = {12};
+	for (size_t len = 64 * KIB - 60; len < 64 * KIB + 10; len++) {
+		struct deflation x;
+		deflation_begin(&x);
+		add_noise(&plain, &r, len);
+		deflate_from(&x, 0);
+		if (len % 2 == 0)
+			flush_and_expect_all(&x);
+		end_and_expect_one_member(&x);
+		deflation_fini(&x);
+	}
+}
+END_TEST
+
+START_TEST(no_content_is_a_member_too)
+{
+	for (int flushes = 0; flushes < 4; flushes++) {
+		struct deflation x;
+		deflation_begin(&x);
+		for (int i = 0; i < flushes; i++) {
+			deflater_add(x.d, "", 0, &packed);
+			flush_and_expect_all(&x);
+		}
+		end_and_expect_one_member(&x);
+		deflation_fini(&x);
+	}
+	deflater_free(NULL);
+}
+END_TEST
+
+/* A flush where nothing is held back keeps a connection alive: it has to be bytes, few of them, and
+ * none of content. */
+START_TEST(a_flush_of_nothing_is_a_few_bytes_of_no_content)
+{
+	struct unit_random r = {13};
+	struct deflation x;
+	deflation_begin(&x);
+	for (int i = 0; i < 200; i++) {
+		size_t from = plain.len, packed_len = packed.len;
+		flush_and_expect_all(&x);
+		if (i == 0 || i % 5 > 0)
+			ck_assert_uint_le(packed.len - packed_len, i == 0 ? 32 : 10);
+		if (i % 5 == 4) {
+			add_prose(&plain, &r, 900);
+			deflate_from(&x, from);
+		}
+	}
+	end_and_expect_one_member(&x);
+	deflation_fini(&x);
+}
+END_TEST
+
+START_TEST(deflating_makes_it_smaller)
+{
+	struct unit_random r = {14};
+	struct deflation x;
+	deflation_begin(&x);
+	for (int i = 0; i < 2000; i++) {
+		size_t from = plain.len;
+		add_prose(&plain, &r, 700);
+		deflate_from(&x, from);
+	}
+	end_and_expect_one_member(&x);
+	ck_assert_uint_lt(packed.len, plain.len / 4);
+	deflation_fini(&x);
+}
+END_TEST
+
+START_TEST(a_buffer_that_is_full_says_so)
+{
+	struct unit_random r = {15};
+	struct deflater *d = deflater_new();
+	struct buf small;
+	ck_assert_ptr_nonnull(d);
+	buf_init(&small, 100 * KIB);
+	add_noise(&plain, &r, 300 * KIB);
+	for (int i = 0; i < 3; i++) {
+		deflater_add(d, plain.data, plain.len, &small);
+		deflater_flush(d, &small);
+		ck_status(small.err, STATUS_OVERFLOW);
+		ck_assert_uint_le(small.len, 100 * KIB);
+	}
+	deflater_end(d, &small);
+	ck_status(small.err, STATUS_OVERFLOW);
+	deflater_free(d);
+	buf_fini(&small);
+}
+END_TEST
+
 /* --- checksums */
 
 START_TEST(sums_as_gzip_does)
@@ -570,6 +796,16 @@ START_TEST(leaves_no_vector_register_in_use)
 	uint32_t used = registers_in_use();
 	ck_assert_uint_eq(used & UPPER_HALVES, 0);
 	ck_assert_uint_eq(crc, (uint32_t)crc32(0, (Bytef *)plain.data, (uInt)plain.len));
+	struct deflater *d = deflater_new();
+	ck_assert_ptr_nonnull(d);
+	deflater_add(d, plain.data, plain.len, &packed);
+	used |= registers_in_use();
+	deflater_flush(d, &packed);
+	used |= registers_in_use();
+	deflater_end(d, &packed);
+	used |= registers_in_use();
+	ck_assert_uint_eq(used & UPPER_HALVES, 0);
+	deflater_free(d);
 }
 END_TEST
 #endif
@@ -600,6 +836,12 @@ main(void)
 	tcase_add_test(tc, stays_failed);
 	tcase_add_test(tc, stops_at_the_cap_on_content);
 	tcase_add_test(tc, stops_at_a_ratio_that_only_bombs_have);
+	tcase_add_loop_test(tc, deflates_any_pieces_with_any_flushes, 0, 3);
+	tcase_add_test(tc, deflates_what_fills_its_room_to_any_byte);
+	tcase_add_test(tc, no_content_is_a_member_too);
+	tcase_add_test(tc, a_flush_of_nothing_is_a_few_bytes_of_no_content);
+	tcase_add_test(tc, deflating_makes_it_smaller);
+	tcase_add_test(tc, a_buffer_that_is_full_says_so);
 	tcase_add_test(tc, sums_as_gzip_does);
 #ifdef __x86_64__
 	tcase_add_test(tc, leaves_no_vector_register_in_use);
