@@ -43,7 +43,7 @@ enum status inflater_finish(struct inflater *inf) NODISCARD;
 uint64_t inflater_content_bytes(const struct inflater *inf);
 bool inflater_was_gzip(const struct inflater *inf);
 
-/* --- out: one gzip member of one content, made as it comes, at the libraries' fastest level */
+/* --- out: one gzip member of one content, made as it comes, at level 1; 370 KB of memory at most */
 
 struct deflater;
 struct buf;
@@ -53,7 +53,8 @@ struct deflater *deflater_new(void) NODISCARD;
 void deflater_free(struct deflater *d);
 
 /* Appends to out what `len` bytes of content give; most of it may still be held back. A failure is
- * the buffer's. */
+ * the buffer's, and the end of this content: what it did not take is lost. It needs room for 64 KiB
+ * more than it holds. */
 void deflater_add(struct deflater *d, const void *bytes, size_t len, struct buf *out);
 /* Appends all that is held back, to a byte's end, so that whoever inflates has all content so far;
  * without any, an empty block all the same, which no decoder notices (RFC 1951 3.2.4). */
