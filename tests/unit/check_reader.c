@@ -1028,6 +1028,41 @@ START_TEST(waits_where_an_attempt_was_swept_away)
 }
 END_TEST
 
+/* Over the borders of blocks of rows, and where a sweep has taken a part of the attempt. */
+START_TEST(a_long_call_may_be_made_again)
+{
+	enum { FIRST = 9000, ALL_OF_IT = 13000 };
+	static bool seen[ALL_OF_IT + 1];
+	static uint64_t ids[ALL_OF_IT];
+	struct fetching *f = &fetching;
+	enum reader_state state = READER_MORE;
+	bool more;
+	for (uint64_t i = 0; i < ALL_OF_IT; i++)
+		ids[i] = i + 1;
+	commit_list(f, 0, ids, FIRST);
+	while (got.count < LIMIT_ROW_BLOCK + 100)
+		ck_status(reader_take(&reader, 1000, ALL, on_record, &got, &state), STATUS_OK);
+	fail_call(f, 0);
+	ck_status(cache_sweep(cache, NOW, &more), STATUS_OK);
+	ck_assert(more);
+	drains_to(&reader, READER_WAITS);
+	for (uint64_t i = 0; i < ALL_OF_IT; i++)
+		ids[i] = ALL_OF_IT - i;
+	for (size_t at = 0; at < ALL_OF_IT; at += 1000) {
+		commit_list(f, 0, ids + at, 1000);
+		drains_to(&reader, READER_WAITS);
+	}
+	end_call(f, 0);
+	end_well(f, 1, true);
+	drains_to(&reader, READER_END);
+	ck_assert_uint_eq(got.count, ALL_OF_IT);
+	for (size_t i = 0; i < got.count; i++) {
+		ck_assert(!seen[got.list[i].id]);
+		seen[got.list[i].id] = true;
+	}
+}
+END_TEST
+
 /* --- another stage */
 
 START_TEST(begins_anew_in_another_stage_while_nothing_was_given)
@@ -1570,6 +1605,7 @@ fetch_tests(void)
 	tcase_add_test(t, what_the_receiver_refused_was_not_given);
 	tcase_add_test(t, a_first_record_that_was_refused_was_not_given);
 	tcase_add_test(t, waits_where_an_attempt_was_swept_away);
+	tcase_add_test(t, a_long_call_may_be_made_again);
 	tcase_add_loop_test(t, begins_anew_in_another_stage_while_nothing_was_given, 0, 2);
 	tcase_add_loop_test(t, fails_in_another_stage_once_something_was_given, 0, 3);
 	tcase_add_loop_test(t, tells_what_the_fetch_failed_with, 0, 6);
