@@ -19,7 +19,10 @@ EXTRA_DIST += \
 	docs/decisions/0007-libisal-is-optional.md \
 	docs/decisions/0008-the-simulated-upstream-stands-on-libmicrohttpd.md \
 	docs/decisions/0009-the-queue-of-calls-is-the-budgets.md \
-	docs/decisions/0010-a-memo-beside-every-record.md
+	docs/decisions/0010-a-memo-beside-every-record.md \
+	docs/decisions/0011-one-memory-of-failing.md \
+	docs/decisions/0012-old-shapes-by-a-chain-of-named-changes.md \
+	docs/decisions/0013-one-old-call-is-a-query-for-each-policy-and-streams.md
 
 if WITH_UNIT
 systemdsystemunit_DATA = docs/posturegate.service

@@ -115,14 +115,14 @@ add_list(struct request *r, struct flight **list, size_t count)
 {
 	struct buf *b = &r->response.body;
 	struct arena scratch;
-	unsigned shown, left = r->query.limit;
+	unsigned shown, left = r->source->query.limit;
 	arena_init(&scratch, LIMIT_ARENA_BYTES);
 	buf_str_add(b, "{\"data\":[");
 	for (size_t i = 0; i < count && left > 0; i++) {
 		arena_reset(&scratch);
 		if (!may_see(r, list[i], &scratch, &shown))
 			continue;
-		if (left-- < r->query.limit)
+		if (left-- < r->source->query.limit)
 			buf_byte(b, ',');
 		add_fetch(r, list[i], shown | FETCH_CUTS_QUERY);
 	}
@@ -136,7 +136,7 @@ endpoint_fetches(struct request *r)
 	struct flight **list;
 	size_t count;
 	enum status st = query_parse(&r->arena, QUERY_FETCHES, NULL, r->routed.query,
-	    r->routed.query_len, &r->query, &r->errors);
+	    r->routed.query_len, &r->source->query, &r->errors);
 	if (r->errors.count > 0)
 		return request_problem_errors(r, NULL);
 	if (st == STATUS_OK)
@@ -156,16 +156,16 @@ static bool
 cancel(struct request *r)
 {
 	int64_t until_ms = clock_mono_ms() + CANCEL_MS;
-	bool told = fetch_cancel(r->gateway->fetcher, r->flight);
+	bool told = fetch_cancel(r->gateway->fetcher, r->source->flight);
 	if (!workers_enter(r->worker, WORKER_WAITING))
 		return told;
 	for (int tries = 0; !told && tries < CANCEL_MS / CANCEL_TRY_MS; tries++) {
-		if (flight_wait(r->flight, clock_mono_ms() + CANCEL_TRY_MS))
+		if (flight_wait(r->source->flight, clock_mono_ms() + CANCEL_TRY_MS))
 			break;
-		told = fetch_cancel(r->gateway->fetcher, r->flight);
+		told = fetch_cancel(r->gateway->fetcher, r->source->flight);
 	}
 	if (told)
-		flight_wait(r->flight, until_ms);
+		flight_wait(r->source->flight, until_ms);
 	workers_leave(r->worker, WORKER_WAITING);
 	return told;
 }
@@ -175,7 +175,7 @@ cancelled(struct request *r, unsigned shown)
 {
 	struct flight_view v;
 	bool told = cancel(r);
-	flight_look(r->flight, &v);
+	flight_look(r->source->flight, &v);
 	if (!told && v.ended_ms != 0)
 		return request_problem(r, STATUS_FETCH_ENDED, NULL);
 	if (!told)
@@ -188,7 +188,7 @@ cancelled(struct request *r, unsigned shown)
 		response_header(&r->response, "Location", "/admin/v1/fetches/%" PRIx64, v.id);
 		response_header(&r->response, "Retry-After", "%d", LOOK_AGAIN_S);
 	}
-	add_fetch(r, r->flight, shown);
+	add_fetch(r, r->source->flight, shown);
 	return STEP_respond;
 }
 
@@ -196,12 +196,13 @@ enum step
 endpoint_fetch(struct request *r)
 {
 	unsigned shown;
-	r->flight = r->routed.id != 0 ? flight_find(r->gateway->flights, r->routed.id) : NULL;
-	if (r->flight == NULL || !may_see(r, r->flight, &r->arena, &shown))
+	r->source->flight =
+	    r->routed.id != 0 ? flight_find(r->gateway->flights, r->routed.id) : NULL;
+	if (r->source->flight == NULL || !may_see(r, r->source->flight, &r->arena, &shown))
 		return request_problem(r, STATUS_NOT_FOUND, NULL);
 	if (r->method == METHOD_DELETE)
 		return cancelled(r, shown);
 	request_json_of_key(r);
-	add_fetch(r, r->flight, shown);
+	add_fetch(r, r->source->flight, shown);
 	return STEP_respond;
 }

@@ -10,14 +10,14 @@ static bool
 choose_media(struct request *r)
 {
 	static const enum media medias[] = {[FORMAT_JSON] = MEDIA_JSON, [FORMAT_CSV] = MEDIA_CSV};
-	if (!r->query.format_given)
+	if (!r->source->query.format_given)
 		return true;
-	if (r->query.format == FORMAT_NDJSON) {
+	if (r->source->query.format == FORMAT_NDJSON) {
 		query_errors_add(
 		    &r->errors, "format", "The value must be one of json, csv: a report is short");
 		return false;
 	}
-	r->media = medias[r->query.format];
+	r->media = medias[r->source->query.format];
 	return true;
 }
 
@@ -25,7 +25,7 @@ enum step
 endpoint_migration(struct request *r)
 {
 	enum status st = query_parse(&r->arena, QUERY_MIGRATION, NULL, r->routed.query,
-	    r->routed.query_len, &r->query, &r->errors);
+	    r->routed.query_len, &r->source->query, &r->errors);
 	if (r->errors.count > 0 || (st == STATUS_OK && !choose_media(r)))
 		return request_problem_errors(r, NULL);
 	if (st != STATUS_OK)

@@ -13,7 +13,7 @@ answer(struct request *r, const char *path, const struct id_list *grant)
 	    .answer =
 		{
 		    .cache = r->gateway->cache,
-		    .result = r->result,
+		    .result = r->source->result,
 		    .filter.grant = grant,
 		},
 	    .cursor = r->cursor,

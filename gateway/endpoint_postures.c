@@ -19,9 +19,9 @@ make_etag(const struct request *r, uint64_t hide, char tag[35])
 		uint8_t consumer[8], grant[8];
 		uint32_t limit, route;
 	} parts = {
-	    .result = cache_manifest(r->result)->id,
+	    .result = cache_manifest(r->source->result)->id,
 	    .position = r->cursor.position,
-	    .fields = r->query.fields,
+	    .fields = r->source->query.fields,
 	    .hide = hide,
 	    .limit = r->cursor.limit,
 	    .route = r->routed.route == ROUTE_POSTURE,
@@ -40,7 +40,7 @@ static void
 cache_headers(struct request *r, const char *etag)
 {
 	struct response *resp = &r->response;
-	const struct cache_manifest *m = cache_manifest(r->result);
+	const struct cache_manifest *m = cache_manifest(r->source->result);
 	int64_t now = clock_wall_ms();
 	int64_t age = now > m->fetched_at_ms ? (now - m->fetched_at_ms) / 1000 : 0;
 	/* what is stale by a moment has a negative one already */
@@ -51,16 +51,20 @@ cache_headers(struct request *r, const char *etag)
 	response_header(
 	    resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
 	response_header(resp, "Vary", "Authorization, X-API-Key, Accept, Accept-Encoding");
-	switch (r->served) {
+	switch (r->source->served) {
 	case SERVED_MISS:
-		response_header(resp, "Cache-Status", "posturegate; fwd=%s; stored", r->fwd);
+		response_header(
+		    resp, "Cache-Status", "posturegate; fwd=%s; stored", r->source->fwd);
 		break;
 	case SERVED_COLLAPSED:
-		response_header(resp, "Cache-Status", "posturegate; fwd=%s; collapsed", r->fwd);
+		response_header(
+		    resp, "Cache-Status", "posturegate; fwd=%s; collapsed", r->source->fwd);
 		break;
 	default:
 		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64 "%s", ttl,
-		    r->served == SERVED_STALE && r->stale == STALE_QUOTA ? "; detail=quota" : "");
+		    r->source->served == SERVED_STALE && r->source->stale == STALE_QUOTA
+			? "; detail=quota"
+			: "");
 	}
 }
 
@@ -71,7 +75,7 @@ answer_corrupt(struct request *r, enum status st)
 		return request_problem(
 		    r, st, "There is no such posture, or it is not yours to see.");
 	log_event(LOG_ERROR, "answer", "request=%s result=%016" PRIx64 " status=%s", r->id,
-	    cache_manifest(r->result)->id, status_info(st)->name);
+	    cache_manifest(r->source->result)->id, status_info(st)->name);
 	return request_problem_later(r, st, 1000);
 }
 
@@ -81,11 +85,11 @@ endpoint_page(struct request *r, struct page *p)
 	char etag[35];
 	if (!r->walking) {
 		p->cursor = (struct cursor){
-		    .result = cache_manifest(r->result)->id,
-		    .fields = r->query.fields,
-		    .limit = (uint16_t)r->query.limit,
+		    .result = cache_manifest(r->source->result)->id,
+		    .fields = r->source->query.fields,
+		    .limit = (uint16_t)r->source->query.limit,
 		};
-		memcpy(p->cursor.query, r->digest, sizeof p->cursor.query);
+		memcpy(p->cursor.query, r->source->digest, sizeof p->cursor.query);
 		memcpy(p->cursor.consumer, r->consumer->tag, sizeof p->cursor.consumer);
 	}
 	/* for each page: since the first one the grant may have become another */
@@ -125,13 +129,13 @@ endpoint_postures(struct request *r)
 	    .answer =
 		{
 		    .cache = r->gateway->cache,
-		    .result = r->result,
+		    .result = r->source->result,
 		    /* the result answers exactly this query: only the grant is left to look at, and
 	             * only where the query does not name the policies */
-		    .filter.grant = r->consumer->all_policies || r->query.policies.count > 0
+		    .filter.grant = r->consumer->all_policies || r->source->query.policies.count > 0
 					? NULL
 					: &r->consumer->policies,
-		    .fields = r->query.fields,
+		    .fields = r->source->query.fields,
 		    .hide = hide,
 		},
 	    .cursor = r->cursor,

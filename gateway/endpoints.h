@@ -21,7 +21,9 @@ endpoint_f endpoint_budget, endpoint_consumers; /* endpoint_admin.c */
 endpoint_f endpoint_migration;                  /* endpoint_migration.c */
 endpoint_f endpoint_postures;                   /* endpoint_postures.c */
 endpoint_f endpoint_policies, endpoint_hosts;   /* endpoint_policies.c */
-endpoint_f endpoint_metrics;                    /* endpoint_metrics.c */
+endpoint_f endpoint_auth, endpoint_pcrs_policy_list, endpoint_pcrs_hostids,
+    endpoint_pcrs_posture_info; /* endpoint_legacy.c */
+endpoint_f endpoint_metrics;    /* endpoint_metrics.c */
 
 /* The answer of any endpoint whose data are the records of r->result: validators and cache headers,
  * 304, the page, its Link. Of p->cursor it fills in what begins a walk. */

@@ -3,14 +3,15 @@
 noinst_LIBRARIES += libdaemon.a
 libdaemon_a_SOURCES = \
 	gateway/endpoint_admin.c gateway/endpoint_fetches.c gateway/endpoint_health.c \
-	gateway/endpoint_metrics.c gateway/endpoint_migration.c gateway/endpoint_policies.c \
-	gateway/endpoint_postures.c \
+	gateway/endpoint_legacy.c gateway/endpoint_metrics.c gateway/endpoint_migration.c \
+	gateway/endpoint_policies.c gateway/endpoint_postures.c \
 	gateway/endpoints.c gateway/endpoints.h \
 	gateway/janitor.c gateway/janitor.h \
 	gateway/keyfile.c gateway/keyfile.h \
 	gateway/main.c \
 	gateway/metrics.c gateway/metrics.h gateway/stats_table.h \
-	gateway/request.c gateway/request.h gateway/request_parse.c gateway/request_source.c \
+	gateway/request.c gateway/request.h gateway/request_legacy.c gateway/request_legacy.h \
+	gateway/request_parse.c gateway/request_source.c \
 	gateway/request_state.c gateway/request_state.h \
 	gateway/steps.h
 libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)

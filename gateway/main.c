@@ -19,6 +19,7 @@
 #include "gateway/base/log.h"
 #include "gateway/janitor.h"
 #include "gateway/keyfile.h"
+#include "gateway/legacy/names.h"
 #include "gateway/metrics.h"
 #include "gateway/request.h"
 
@@ -297,20 +298,10 @@ make_upstream(struct parts *p)
 }
 
 /* --- the use of the old protocol, kept in the store */
-
-/* The names of the bits that legacy/usage counts, in the order of the bits. */
-static const struct usage_names legacy_names = {
-    .params = NULL,
-    .param_count = 0,
-    .changes = NULL,
-    .change_count = 0,
-    .change_members = NULL,
-};
-
 static bool
 make_usage(struct gateway *g)
 {
-	g->usage = usage_new(g->access, &legacy_names);
+	g->usage = usage_new(g->access, legacy_names());
 	if (g->usage != NULL)
 		usage_restore(g->usage, g->cache);
 	return g->usage != NULL;

@@ -70,7 +70,10 @@ static const char *const values_state_credential[] = {
     [CREDENTIAL_REJECTED] = "rejected",
 };
 
-static const char *const values_class_worker[WORKER_CLASSES] = {[WORKER_WAITING] = "fetch"};
+static const char *const values_class_worker[WORKER_CLASSES] = {
+    [WORKER_WAITING] = "fetch",
+    [WORKER_STREAMING] = "stream",
+};
 
 static const char *const values_version[] = {PACKAGE_VERSION};
 
@@ -153,12 +156,12 @@ metrics_request(const struct request *r, int64_t took_us)
 	size_t class = r->response.http >= 200 && r->response.http < 600
 			   ? (size_t)r->response.http / 100 - 2
 			   : 3;
-	stats_add(s, STAT_REQUESTS, STATS_AT(r->routed.route, class, r->served), 1);
+	stats_add(s, STAT_REQUESTS, STATS_AT(r->routed.route, class, r->source->served), 1);
 	stats_observe(s, STAT_REQUEST_SECONDS, STATS_AT(r->routed.route), took_us);
 	if (r->status != STATUS_OK)
 		stats_add(s, STAT_PROBLEMS, STATS_AT(problem_index(r->status)), 1);
-	if (r->served == SERVED_STALE && r->status == STATUS_OK)
-		stats_add(s, STAT_STALE_SERVED, STATS_AT(r->stale), 1);
+	if (r->source->served == SERVED_STALE && r->status == STATUS_OK)
+		stats_add(s, STAT_STALE_SERVED, STATS_AT(r->source->stale), 1);
 }
 
 void

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
@@ -11,6 +12,7 @@
 #include "gateway/endpoints.h"
 #include "gateway/front/cors.h"
 #include "gateway/metrics.h"
+#include "gateway/request_legacy.h"
 
 /* --- read */
 
@@ -39,6 +41,7 @@ step_read(struct request *r)
 	r->method = route_method(r->method_text);
 	r->uri = request_param(r, "REQUEST_URI");
 	r->uri_len = strlen(r->uri);
+	r->routed.legacy = route_is_legacy(r->uri, r->uri_len);
 	const struct settings *s = r->gateway->settings;
 	r->origin = cors_origin(s->origins, s->origin_count, fcgi_param(r->fcgi, "HTTP_ORIGIN"),
 	    fcgi_param_count(r->fcgi, "HTTP_ORIGIN"));
@@ -72,6 +75,9 @@ step_route(struct request *r)
 	route_find(r->uri, r->uri_len, &r->routed);
 	if (r->routed.route == ROUTE_UNKNOWN)
 		return request_problem(r, STATUS_NOT_FOUND, "No endpoint has this path.");
+	if (r->routed.legacy && r->routed.needs_key && !legacy_route(r))
+		return request_problem(
+		    r, STATUS_NOT_FOUND, "There is no such version of this endpoint");
 	if (is_preflight(r)) {
 		cors_preflight(&r->response, r->routed.allowed);
 		return STEP_respond;
@@ -85,7 +91,8 @@ step_route(struct request *r)
 	if (!r->routed.takes_query && r->routed.query_len > 0)
 		return request_problem(
 		    r, STATUS_BAD_REQUEST, "This endpoint takes no parameters in its URL.");
-	if (!media_choose(r->routed.route, r->conditions.accept, &r->media))
+	/* clients of the upstream ask for JSON and expect gzip */
+	if (!r->routed.legacy && !media_choose(r->routed.route, r->conditions.accept, &r->media))
 		return request_problem(
 		    r, STATUS_NOT_ACCEPTABLE, "Accept takes no media type of this endpoint.");
 	return r->routed.needs_key ? STEP_authorize : STEP_answer;
@@ -101,17 +108,31 @@ leads_to_a_result(const struct routed *routed)
 	       !routed->needs_admin;
 }
 
+/* Of one Authorization header, and that alone. */
+static enum status
+check_token(struct request *r)
+{
+	const char *shown = fcgi_param(r->fcgi, "HTTP_AUTHORIZATION");
+	if (shown == NULL || strncasecmp(shown, "Bearer ", 7) != 0)
+		return STATUS_UNAUTHORIZED;
+	shown += 7;
+	return access_token(r->gateway->access, r->gateway->signing_key, shown + strspn(shown, " "),
+	    r->now_ms / 1000, &r->consumer);
+}
+
 enum step
 step_authorize(struct request *r)
 {
 	enum status st = access_check(r->gateway->access, fcgi_param(r->fcgi, "HTTP_AUTHORIZATION"),
 	    fcgi_param_count(r->fcgi, "HTTP_AUTHORIZATION"), fcgi_param(r->fcgi, "HTTP_X_API_KEY"),
 	    fcgi_param_count(r->fcgi, "HTTP_X_API_KEY"), r->now_ms / 1000, &r->consumer);
+	if (st == STATUS_UNAUTHORIZED && r->routed.legacy)
+		st = check_token(r);
 	if (st == STATUS_BAD_REQUEST)
 		return request_problem(
 		    r, st, "Show one key, once: in Authorization or in X-API-Key.");
-	if (st != STATUS_OK)
-		return request_problem(r, st, NULL);
+	if (st != STATUS_OK) /* clients of the upstream look for this text */
+		return request_problem(r, st, r->routed.legacy ? "JWT expired" : NULL);
 	if (r->routed.needs_admin && !r->consumer->admin)
 		return request_problem(r, STATUS_FORBIDDEN, "This is for administrators.");
 	return leads_to_a_result(&r->routed) ? STEP_parse : STEP_answer;
@@ -131,9 +152,9 @@ step_answer(struct request *r)
 static const char *
 reason(const struct request *r)
 {
-	if (r->served == SERVED_STALE)
-		return request_stale_names[r->stale];
-	return r->fwd != NULL ? r->fwd : "-";
+	if (r->source->served == SERVED_STALE)
+		return request_stale_names[r->source->stale];
+	return r->source->fwd != NULL ? r->source->fwd : "-";
 }
 
 /* What only some requests have: " key=value …" in the request's arena. */
@@ -142,13 +163,13 @@ log_more(struct request *r)
 {
 	struct flight_view v = {0};
 	const char *text = "";
-	if (r->flight != NULL) {
-		flight_look(r->flight, &v);
+	if (r->source->flight != NULL) {
+		flight_look(r->source->flight, &v);
 		text = arena_printf(&r->arena, " fetch=%" PRIx64, v.id);
 	}
-	if (r->result != NULL && text != NULL)
-		text = arena_printf(
-		    &r->arena, "%s result=%016" PRIx64, text, cache_manifest(r->result)->id);
+	if (r->source->result != NULL && text != NULL)
+		text = arena_printf(&r->arena, "%s result=%016" PRIx64, text,
+		    cache_manifest(r->source->result)->id);
 	return text != NULL ? text : "";
 }
 
@@ -157,9 +178,9 @@ static uint64_t
 calls_caused(const struct request *r)
 {
 	struct flight_view v;
-	if (!r->leads)
+	if (!r->source->leads)
 		return 0;
-	flight_look(r->flight, &v);
+	flight_look(r->source->flight, &v);
 	return v.progress.calls_made;
 }
 
@@ -174,36 +195,79 @@ log_request(struct request *r, size_t bytes, int64_t took_us, enum status sent)
 	    log_q(r->uri, strcspn(r->uri, "?")), r->response.http,
 	    r->status != STATUS_OK ? " problem=" : "",
 	    r->status != STATUS_OK ? status_info(r->status)->name : "",
-	    r->served != SERVED_NONE ? request_served_names[r->served] : "-", reason(r),
-	    calls_caused(r), r->waited_us / 1000, bytes, took_us / 1000, log_more(r),
-	    sent == STATUS_OK ? "" : " client=gone");
+	    r->source->served != SERVED_NONE ? request_served_names[r->source->served] : "-",
+	    reason(r), calls_caused(r), r->source->waited_us / 1000, bytes, took_us / 1000,
+	    log_more(r),
+	    sent == STATUS_OK            ? ""
+	    : sent == STATUS_CLIENT_GONE ? " client=gone"
+					 : " broken=1");
+}
+
+/* Piece by piece. What fails on the way breaks the transfer: the status has left already. */
+static enum status
+send_pieces(struct request *r, const struct buf *head, size_t *ret_bytes)
+{
+	struct buf piece;
+	bool end = false;
+	buf_init(&piece, LIMIT_PIECE_BYTES);
+	enum status st = fcgi_stream(r->fcgi, head->data, head->len);
+	while (st == STATUS_OK && !end) {
+		buf_reset(&piece);
+		st = r->response.next(r->response.next_ctx, &piece, &end);
+		if (st == STATUS_OK)
+			st = piece.err;
+		if (st == STATUS_OK && piece.len > 0)
+			st = fcgi_stream(r->fcgi, piece.data, piece.len);
+		if (st == STATUS_OK)
+			*ret_bytes += piece.len;
+	}
+	if (st != STATUS_OK)
+		fcgi_abort(r->fcgi);
+	if (st != STATUS_OK && st != STATUS_CLIENT_GONE)
+		r->status = st;
+	buf_fini(&piece);
+	return st;
+}
+
+/* The whole answer, or a broken connection. */
+static enum status
+send_answer(struct request *r, size_t *ret_bytes)
+{
+	struct buf head;
+	bool bare = r->method == METHOD_HEAD || r->response.http == 304;
+	enum status st = STATUS_CLIENT_GONE;
+	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
+	response_head(&r->response, &head);
+	if (head.err != STATUS_OK) {
+		fcgi_abort(r->fcgi);
+	} else if (r->response.next != NULL && !bare) {
+		st = send_pieces(r, &head, ret_bytes);
+	} else {
+		*ret_bytes = bare ? 0 : r->response.body.len;
+		st = fcgi_answer(r->fcgi, head.data, head.len, r->response.body.data, *ret_bytes);
+	}
+	buf_fini(&head);
+	return st;
 }
 
 enum step
 step_respond(struct request *r)
 {
-	struct buf head;
 	char applied[CONDITIONS_APPLIED_BYTES];
+	size_t bytes = 0;
 	if (!response_good(&r->response))
 		request_problem(r, STATUS_INTERNAL, NULL);
-	if (r->may_wait_ms >= 0 &&
+	if (r->may_wait_ms >= 0 && !r->routed.legacy &&
 	    conditions_applied(&r->conditions, r->may_wait_ms, r->response.http == 202, applied))
 		response_header(&r->response, "Preference-Applied", "%s", applied);
+	if (r->routed.legacy)
+		legacy_headers(r);
 	if (r->gateway->settings->origin_count > 0)
 		cors_finish(&r->response, r->origin);
-	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
-	response_head(&r->response, &head);
-	bool bare = r->method == METHOD_HEAD || r->response.http == 304;
-	size_t bytes = bare ? 0 : r->response.body.len;
-	enum status st = STATUS_CLIENT_GONE;
-	if (head.err == STATUS_OK)
-		st = fcgi_answer(r->fcgi, head.data, head.len, r->response.body.data, bytes);
-	else
-		fcgi_abort(r->fcgi);
+	enum status st = send_answer(r, &bytes);
 	int64_t took_us = clock_mono_us() - r->begun_us;
 	log_request(r, bytes, took_us, st);
 	metrics_request(r, took_us);
-	buf_fini(&head);
 	return STEP_done;
 }
 
@@ -232,7 +296,8 @@ request_serve(void *gateway, struct worker *w, struct fcgi *f)
 	    .may_wait_ms = -1,
 	};
 	arena_init(&r.arena, LIMIT_ARENA_BYTES);
-	buf_init(&r.canon, LIMIT_CANON_BYTES);
+	r.source = &r.first;
+	source_init(&r.first);
 	response_init(&r.response);
 
 	enum step step = STEP_read;
@@ -242,9 +307,8 @@ request_serve(void *gateway, struct worker *w, struct fcgi *f)
 		step = next;
 	}
 
-	flight_release(r.flight);
-	cache_release(r.result);
+	legacy_fini(&r);
 	response_fini(&r.response);
-	buf_fini(&r.canon);
+	source_fini(&r.first);
 	arena_fini(&r.arena);
 }

@@ -5,7 +5,7 @@
 
 #include "gateway/base/limits.h"
 #include "gateway/fetch/normalise.h"
-#include "gateway/request_state.h"
+#include "gateway/request_legacy.h"
 
 static enum status
 parse_body(struct request *r)
@@ -19,7 +19,7 @@ parse_body(struct request *r)
 	st = fcgi_read_body(r->fcgi, &body, len);
 	if (st == STATUS_OK)
 		st = query_parse_json(&r->arena, QUERY_POSTURES, normal_member_find, body.data,
-		    body.len, &r->query, &r->errors);
+		    body.len, &r->source->query, &r->errors);
 	buf_fini(&body);
 	return st;
 }
@@ -28,9 +28,9 @@ parse_body(struct request *r)
 static void
 refuse_unserved(struct request *r)
 {
-	if (r->query.format != FORMAT_JSON)
+	if (r->source->query.format != FORMAT_JSON)
 		query_errors_add(&r->errors, "format", "only json is served so far");
-	if (r->query.partial)
+	if (r->source->query.partial)
 		query_errors_add(&r->errors, "partial", "only false is served so far");
 }
 
@@ -38,15 +38,15 @@ refuse_unserved(struct request *r)
 static enum step
 take_cursor(struct request *r)
 {
-	const char *text = r->query.cursor;
+	const char *text = r->source->query.cursor;
 	enum status st = cursor_decode(text, strlen(text), r->gateway->signing_key, &r->cursor);
 	if (st != STATUS_OK ||
 	    memcmp(r->cursor.consumer, r->consumer->tag, sizeof r->cursor.consumer) != 0)
 		return request_problem(r, STATUS_BAD_CURSOR,
 		    "Take a cursor from page.next, unchanged, with the same key.");
 	r->walking = true;
-	if (r->query.limit_given)
-		r->cursor.limit = (uint16_t)r->query.limit;
+	if (r->source->query.limit_given)
+		r->cursor.limit = (uint16_t)r->source->query.limit;
 	return STEP_lookup;
 }
 
@@ -55,7 +55,7 @@ static enum status
 parse_url(struct request *r, enum query_use use)
 {
 	return query_parse(&r->arena, use, normal_member_find, r->routed.query, r->routed.query_len,
-	    &r->query, &r->errors);
+	    &r->source->query, &r->errors);
 }
 
 /* The policy of a path. */
@@ -66,7 +66,7 @@ one_policy(struct request *r)
 	if (id == NULL)
 		return STATUS_NO_MEMORY;
 	*id = r->routed.id;
-	r->query.policies = (struct id_list){id, 1};
+	r->source->query.policies = (struct id_list){id, 1};
 	return STATUS_OK;
 }
 
@@ -78,7 +78,7 @@ one_posture(struct request *r)
 	if (range == NULL)
 		return STATUS_NO_MEMORY;
 	*range = (struct id_range){r->routed.id, r->routed.id};
-	r->query.postures = (struct id_ranges){range, 1, 1};
+	r->source->query.postures = (struct id_ranges){range, 1, 1};
 	return STATUS_OK;
 }
 
@@ -86,6 +86,8 @@ enum step
 step_parse(struct request *r)
 {
 	enum status st;
+	if (r->routed.legacy)
+		return legacy_parse(r);
 	switch (r->routed.route) {
 	case ROUTE_POSTURES_QUERY:
 		st = parse_body(r);
@@ -119,14 +121,14 @@ step_parse(struct request *r)
 	if (st != STATUS_OK)
 		return request_problem(
 		    r, st, st == STATUS_TOO_LARGE ? "A body may have 4 MiB." : NULL);
-	if (!access_covers(r->consumer, &r->query.policies))
+	if (!access_covers(r->consumer, &r->source->query.policies))
 		return request_problem(r, STATUS_FORBIDDEN,
 		    "The grant of this key does not cover every policy asked for.");
-	if (r->query.cursor != NULL)
+	if (r->source->query.cursor != NULL)
 		return take_cursor(r);
-	query_canon(&r->query, &r->canon);
-	if (r->canon.err != STATUS_OK)
-		return request_problem(r, r->canon.err, NULL);
-	query_digest(r->canon.data, r->canon.len, r->digest);
+	query_canon(&r->source->query, &r->source->canon);
+	if (r->source->canon.err != STATUS_OK)
+		return request_problem(r, r->source->canon.err, NULL);
+	query_digest(r->source->canon.data, r->source->canon.len, r->source->digest);
 	return STEP_lookup;
 }

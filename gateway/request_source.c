@@ -13,6 +13,7 @@
 #include "gateway/base/limits.h"
 #include "gateway/endpoints.h"
 #include "gateway/metrics.h"
+#include "gateway/request_legacy.h"
 
 /* --- lookup */
 
@@ -31,10 +32,10 @@ take_walk(struct request *r, const struct cache_manifest *m)
 	struct query walked;
 	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) != 0 ||
 	    query_from_canon(&r->arena, m->text, m->text_len, &walked) != STATUS_OK ||
-	    walked.kind != r->query.kind ||
+	    walked.kind != r->source->query.kind ||
 	    (walked.kind == KIND_HOSTS && walked.policies.ids[0] != r->routed.id))
 		return false;
-	r->query = walked;
+	r->source->query = walked;
 	return true;
 }
 
@@ -42,24 +43,25 @@ take_walk(struct request *r, const struct cache_manifest *m)
 static enum step
 lookup_pinned(struct request *r)
 {
-	enum status st = cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->result);
+	enum status st =
+	    cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->source->result);
 	if (st != STATUS_OK && !is_gone(st))
 		return request_problem_later(r, st, 0);
 	if (st != STATUS_OK)
 		return request_problem(r, STATUS_CURSOR_EXPIRED,
 		    "The result of this walk is gone. Begin anew with the query that you began "
 		    "with.");
-	const struct cache_manifest *m = cache_manifest(r->result);
+	const struct cache_manifest *m = cache_manifest(r->source->result);
 	if (!take_walk(r, m))
 		return request_problem(
 		    r, STATUS_BAD_CURSOR, "The cursor does not belong to this endpoint.");
 	/* grants may have changed since the walk began */
-	if (!access_covers(r->consumer, &r->query.policies))
+	if (!access_covers(r->consumer, &r->source->query.policies))
 		return request_problem(r, STATUS_FORBIDDEN,
 		    "The grant of this key does not cover every policy asked for.");
-	r->query.fields = r->cursor.fields;
-	r->query.limit = r->cursor.limit;
-	r->served = SERVED_HIT;
+	r->source->query.fields = r->cursor.fields;
+	r->source->query.limit = r->cursor.limit;
+	r->source->served = SERVED_HIT;
 	return STEP_answer;
 }
 
@@ -69,8 +71,8 @@ look(const struct request *r, struct cache_result **ret_result, enum verdict *re
 {
 	struct cache_result *result;
 	int64_t now_ms = clock_wall_ms();
-	enum status st = cache_lookup(
-	    r->gateway->cache, r->digest, r->canon.data, r->canon.len, now_ms, &result);
+	enum status st = cache_lookup(r->gateway->cache, r->source->digest, r->source->canon.data,
+	    r->source->canon.len, now_ms, &result);
 	if (st != STATUS_OK)
 		return st;
 	*ret_result = result;
@@ -108,10 +110,12 @@ lead(struct request *r, struct flight *flight, enum budget_class class)
 static enum status
 known_failure(struct request *r, int64_t within_ms, struct buf *reason, int64_t *ret_wait_ms)
 {
-	enum status st = fetch_forecast(r->gateway->fetcher, &r->query, reason, ret_wait_ms);
+	enum status st =
+	    fetch_forecast(r->gateway->fetcher, &r->source->query, reason, ret_wait_ms);
 	if (st != STATUS_OK || may_force(r))
 		return st;
-	return flights_failed_lately(r->gateway->flights, r->digest, within_ms, &st, ret_wait_ms)
+	return flights_failed_lately(
+		   r->gateway->flights, r->source->digest, within_ms, &st, ret_wait_ms)
 		   ? st
 		   : STATUS_OK;
 }
@@ -131,35 +135,71 @@ wait_is_announced(const struct request *r)
 
 #define REFRESH_PAUSE_MS 30000 /* after a refresh that failed: what is stale serves meanwhile */
 
-/* Begins a fetch that nobody waits for. */
-static void
-refresh_behind(struct request *r)
+void
+source_refresh(struct request *r)
 {
 	bool leader;
 	int64_t wait_ms;
 	if (wait_is_announced(r) || known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) != STATUS_OK)
 		return;
-	struct flight *flight = flight_join(r->gateway->flights, r->digest, r->canon.data,
-	    r->canon.len, r->consumer->name, &leader);
+	struct flight *flight = flight_join(r->gateway->flights, r->source->digest,
+	    r->source->canon.data, r->source->canon.len, r->consumer->name, &leader);
 	if (flight != NULL && leader)
 		lead(r, flight, BUDGET_BACKGROUND);
 	flight_release(flight);
 }
 
-/* There is an older result that may be served while the upstream fails. */
-static bool
-may_stand_in(const struct request *r)
+bool
+source_may_stand_in(const struct request *r)
 {
-	return r->result != NULL && r->now_ms < cache_manifest(r->result)->keep_until_ms &&
-	       strcmp(r->fwd, "request") != 0;
+	return r->source->result != NULL &&
+	       r->now_ms < cache_manifest(r->source->result)->keep_until_ms &&
+	       strcmp(r->source->fwd, "request") != 0;
 }
 
 static enum step
 serve_stale(struct request *r, enum stale why)
 {
-	r->served = SERVED_STALE;
-	r->stale = why;
+	r->source->served = SERVED_STALE;
+	r->source->stale = why;
 	return STEP_answer;
+}
+
+/* One query; a walk needs none. */
+enum step
+source_lookup(struct request *r)
+{
+	enum verdict verdict = VERDICT_NONE;
+	enum status st = look(r, &r->source->result, &verdict);
+	if (st != STATUS_OK && !is_gone(st))
+		return request_problem_later(
+		    r, st, 0); /* what a fetch brought could not be kept either */
+	switch (verdict) {
+	case VERDICT_FRESH:
+		r->source->served = SERVED_HIT;
+		return STEP_answer;
+	case VERDICT_STALE:
+		if (!r->conditions.only_if_cached)
+			source_refresh(r);
+		return serve_stale(r, STALE_AGE);
+	case VERDICT_REQUEST:
+		r->source->fwd = "request";
+		if (flights_settle(r->gateway->flights, r->source->digest, r->consumer->name,
+			cache_manifest(r->source->result)->id)) {
+			r->source->served = SERVED_COLLAPSED;
+			return STEP_answer;
+		}
+		break;
+	case VERDICT_EXPIRED:
+		r->source->fwd = "stale";
+		if (wait_is_announced(r) && source_may_stand_in(r))
+			return serve_stale(r, STALE_LIMIT);
+		break;
+	case VERDICT_NONE:
+		r->source->fwd = "miss";
+		break;
+	}
+	return STEP_follow;
 }
 
 enum step
@@ -167,39 +207,10 @@ step_lookup(struct request *r)
 {
 	if (r->walking)
 		return lookup_pinned(r);
-	enum verdict verdict = VERDICT_NONE;
-	enum status st = look(r, &r->result, &verdict);
-	if (st != STATUS_OK && !is_gone(st))
-		return request_problem_later(
-		    r, st, 0); /* what a fetch brought could not be kept either */
-	switch (verdict) {
-	case VERDICT_FRESH:
-		r->served = SERVED_HIT;
-		return STEP_answer;
-	case VERDICT_STALE:
-		if (!r->conditions.only_if_cached)
-			refresh_behind(r);
-		return serve_stale(r, STALE_AGE);
-	case VERDICT_REQUEST:
-		r->fwd = "request";
-		if (flights_settle(r->gateway->flights, r->digest, r->consumer->name,
-			cache_manifest(r->result)->id)) {
-			r->served = SERVED_COLLAPSED;
-			return STEP_answer;
-		}
-		break;
-	case VERDICT_EXPIRED:
-		r->fwd = "stale";
-		if (wait_is_announced(r) && may_stand_in(r))
-			return serve_stale(r, STALE_LIMIT);
-		break;
-	case VERDICT_NONE:
-		r->fwd = "miss";
-		break;
-	}
-	if (r->conditions.only_if_cached)
+	enum step next = r->legacy != NULL ? legacy_lookup(r) : source_lookup(r);
+	if (next == STEP_follow && r->conditions.only_if_cached)
 		return request_problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
-	return STEP_follow;
+	return next;
 }
 
 /* --- follow */
@@ -222,18 +233,18 @@ static enum step
 accepted(struct request *r)
 {
 	struct flight_view v;
-	flight_look(r->flight, &v);
-	int64_t estimate_ms = fetch_estimate_ms(r->gateway->fetcher, r->flight);
+	flight_look(r->source->flight, &v);
+	int64_t estimate_ms = fetch_estimate_ms(r->gateway->fetcher, r->source->flight);
 	r->response.http = 202;
 	request_json(r);
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
 	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(estimate_ms));
-	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->fwd);
-	if (strcmp(r->fwd, "request") == 0)
-		flight_owe(r->flight, r->consumer->name);
-	bool hides = !r->consumer->all_policies && r->query.policies.count == 0;
+	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->source->fwd);
+	if (strcmp(r->source->fwd, "request") == 0)
+		flight_owe(r->source->flight, r->consumer->name);
+	bool hides = !r->consumer->all_policies && r->source->query.policies.count == 0;
 	endpoint_fetch_json(
-	    r->flight, estimate_ms, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
+	    r->source->flight, estimate_ms, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
 	return STEP_respond;
 }
 
@@ -255,26 +266,15 @@ stale_by(enum status st)
 static enum step
 no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char *detail)
 {
-	const struct cache_manifest *m = r->result != NULL ? cache_manifest(r->result) : NULL;
-	if (may_stand_in(r))
+	const struct cache_manifest *m =
+	    r->source->result != NULL ? cache_manifest(r->source->result) : NULL;
+	if (source_may_stand_in(r))
 		return serve_stale(r, stale_by(st));
 	char extra[64];
 	if (m != NULL)
 		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64,
 		    (r->now_ms - m->fetched_at_ms) / 1000);
-	r->status = st;
-	response_problem(
-	    &r->response, st, r->id, detail, NULL, retry_after_ms, m != NULL ? extra : NULL);
-	return STEP_respond;
-}
-
-static enum step
-fetch_failed(struct request *r)
-{
-	struct flight_view v;
-	flight_look(r->flight, &v);
-	return no_answer(
-	    r, v.status != STATUS_OK ? v.status : STATUS_STOPPING, v.retry_after_ms, NULL);
+	return request_problem_more(r, st, detail, retry_after_ms, m != NULL ? extra : NULL);
 }
 
 /* Nothing is fetched for this query, and it is known that it would fail. */
@@ -309,7 +309,7 @@ wait_unless_held_up(struct request *r, int64_t until_ms)
 	bool over = false, go_on = true;
 	while (!over && go_on) {
 		int64_t next_ms = clock_mono_ms() + LOOK_ROUND_MS;
-		over = flight_wait(r->flight, next_ms < until_ms ? next_ms : until_ms);
+		over = flight_wait(r->source->flight, next_ms < until_ms ? next_ms : until_ms);
 		int64_t now = clock_mono_ms();
 		/* neither its end nor the time: all waiting has ended, we are stopping */
 		bool stopped = now < next_ms;
@@ -318,24 +318,35 @@ wait_unless_held_up(struct request *r, int64_t until_ms)
 	return over;
 }
 
+/* A caller of the upstream's own protocol knows no 202: as long as such clients wait for a byte. */
+#define LEGACY_WAIT_MS 80000
+
+static int64_t
+patience_ms(const struct request *r)
+{
+	const struct settings *s = r->gateway->settings;
+	return r->legacy != NULL
+		   ? LEGACY_WAIT_MS
+		   : conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
+}
+
 /* Waits as long as the caller will, if there is room for one more who waits. */
 static bool
 wait_for_flight(struct request *r)
 {
-	const struct settings *s = r->gateway->settings;
-	int64_t wait_ms = conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
+	int64_t wait_ms = patience_ms(r);
 	bool enters = wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING);
 	if (!enters)
 		wait_ms = 0;
 	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();
-	bool over =
-	    may_stand_in(r) ? wait_unless_held_up(r, until_ms) : flight_wait(r->flight, until_ms);
+	bool over = source_may_stand_in(r) ? wait_unless_held_up(r, until_ms)
+					   : flight_wait(r->source->flight, until_ms);
 	r->may_wait_ms = wait_ms;
 	if (!enters)
 		return over;
 	workers_leave(r->worker, WORKER_WAITING);
-	r->waited_us = clock_mono_us() - from_us;
-	metrics_waited(r->gateway->stats, r->waited_us);
+	r->source->waited_us = clock_mono_us() - from_us;
+	metrics_waited(r->gateway->stats, r->source->waited_us);
 	return over;
 }
 
@@ -363,10 +374,10 @@ over_quota(struct request *r, int64_t wait_ms)
 	struct cache_result *made;
 	enum verdict verdict;
 	if (look(r, &made, &verdict) == STATUS_OK) {
-		cache_release(r->result);
-		r->result = made;
+		cache_release(r->source->result);
+		r->source->result = made;
 		if (verdict == VERDICT_FRESH) {
-			r->served = SERVED_HIT;
+			r->source->served = SERVED_HIT;
 			return STEP_answer;
 		}
 	}
@@ -381,8 +392,9 @@ join(struct request *r, struct turn *turn)
 	struct gateway *g = r->gateway;
 	struct buf reason;
 	int64_t wait_ms = 0;
-	r->flight = flight_running(g->flights, r->digest, r->canon.data, r->canon.len);
-	if (r->flight != NULL)
+	r->source->flight = flight_running(
+	    g->flights, r->source->digest, r->source->canon.data, r->source->canon.len);
+	if (r->source->flight != NULL)
 		return STEP_follow;
 	buf_init(&reason, KIB);
 	enum status st = known_failure(r, g->settings->error_memory_ms, &reason, &wait_ms);
@@ -392,16 +404,16 @@ join(struct request *r, struct turn *turn)
 	buf_fini(&reason);
 	if (st != STATUS_OK)
 		return next;
-	r->flight = flight_join_if(g->flights, r->digest, r->canon.data, r->canon.len,
-	    r->consumer->name, take_turn, turn, &turn->leader);
-	if (r->flight != NULL)
+	r->source->flight = flight_join_if(g->flights, r->source->digest, r->source->canon.data,
+	    r->source->canon.len, r->consumer->name, take_turn, turn, &turn->leader);
+	if (r->source->flight != NULL)
 		return STEP_follow;
 	return turn->wait_ms > 0 ? over_quota(r, turn->wait_ms)
 				 : request_problem(r, STATUS_NO_MEMORY, NULL);
 }
 
 enum step
-step_follow(struct request *r)
+source_begin(struct request *r)
 {
 	struct turn turn = {.r = r};
 	enum step next = join(r, &turn);
@@ -409,21 +421,57 @@ step_follow(struct request *r)
 		return next;
 	if (!turn.leader) {
 		metrics_coalesced(r->gateway->stats);
-		flight_asked(r->flight, r->consumer->name);
-		fetch_promote(r->gateway->fetcher, r->flight, r->consumer->name);
+		flight_asked(r->source->flight, r->consumer->name);
+		fetch_promote(r->gateway->fetcher, r->source->flight, r->consumer->name);
 	}
-	r->leads = turn.leader && lead(r, r->flight, BUDGET_INTERACTIVE);
-	if (turn.leader && !r->leads)
+	r->source->began = turn.leader;
+	r->source->leads = turn.leader && lead(r, r->source->flight, BUDGET_INTERACTIVE);
+	if (turn.leader && !r->source->leads)
 		quota_give_back(r->gateway->quota, r->consumer->number, turn.minute);
-	if (!wait_for_flight(r)) {
-		enum stale why;
-		return may_stand_in(r) && is_held_up(r, &why) ? serve_stale(r, why) : accepted(r);
-	}
-	struct cache_result *made = flight_result(r->flight);
+	return STEP_follow;
+}
+
+enum served
+source_served(const struct source *s)
+{
+	return s->leads ? SERVED_MISS : s->began ? SERVED_HIT : SERVED_COLLAPSED;
+}
+
+enum step
+source_failed(struct request *r)
+{
+	struct flight_view v;
+	flight_look(r->source->flight, &v);
+	return no_answer(
+	    r, v.status != STATUS_OK ? v.status : STATUS_STOPPING, v.retry_after_ms, NULL);
+}
+
+/* The fetch goes on without the caller. */
+static enum step
+not_yet(struct request *r)
+{
+	enum stale why;
+	if (source_may_stand_in(r) && is_held_up(r, &why))
+		return serve_stale(r, why);
+	return r->legacy != NULL ? request_problem_later(r, STATUS_TIMED_OUT, ASK_AGAIN_MS)
+				 : accepted(r);
+}
+
+enum step
+step_follow(struct request *r)
+{
+	if (r->legacy != NULL && r->legacy->streams)
+		return legacy_follow(r);
+	enum step next = source_begin(r);
+	if (next != STEP_follow)
+		return next;
+	if (!wait_for_flight(r))
+		return not_yet(r);
+	struct cache_result *made = flight_result(r->source->flight);
 	if (made == NULL)
-		return fetch_failed(r);
-	cache_release(r->result);
-	r->result = made;
-	r->served = r->leads ? SERVED_MISS : turn.leader ? SERVED_HIT : SERVED_COLLAPSED;
+		return source_failed(r);
+	cache_release(r->source->result);
+	r->source->result = made;
+	r->source->served = source_served(r->source);
 	return STEP_answer;
 }

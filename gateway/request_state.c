@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "gateway/base/limits.h"
 #include "gateway/request_state.h"
 
 const char *const request_served_names[SERVED_COUNT] = {
@@ -18,6 +19,21 @@ const char *const request_stale_names[STALE_COUNT] = {
     [STALE_LIMIT] = "limit",
     [STALE_QUOTA] = "quota",
 };
+
+void
+source_init(struct source *s)
+{
+	*s = (struct source){.served = SERVED_NONE};
+	buf_init(&s->canon, LIMIT_CANON_BYTES);
+}
+
+void
+source_fini(struct source *s)
+{
+	flight_release(s->flight);
+	cache_release(s->result);
+	buf_fini(&s->canon);
+}
 
 const char *
 request_param(const struct request *r, const char *name)
@@ -46,26 +62,40 @@ request_json_of_key(struct request *r)
 	response_header(&r->response, "Vary", "Authorization, X-API-Key");
 }
 
+/* The one place where an error gets its form. */
+static enum step
+tell(struct request *r, enum status st, const char *detail, const struct query_errors *errors,
+    int64_t retry_after_ms, const char *extra)
+{
+	r->status = st;
+	if (r->routed.legacy)
+		response_message(&r->response, st, detail, retry_after_ms);
+	else
+		response_problem(&r->response, st, r->id, detail, errors, retry_after_ms, extra);
+	return STEP_respond;
+}
+
 enum step
 request_problem(struct request *r, enum status st, const char *detail)
 {
-	r->status = st;
-	response_problem(&r->response, st, r->id, detail, NULL, 0, NULL);
-	return STEP_respond;
+	return tell(r, st, detail, NULL, 0, NULL);
 }
 
 enum step
 request_problem_errors(struct request *r, const char *detail)
 {
-	r->status = STATUS_BAD_REQUEST;
-	response_problem(&r->response, STATUS_BAD_REQUEST, r->id, detail, &r->errors, 0, NULL);
-	return STEP_respond;
+	return tell(r, STATUS_BAD_REQUEST, detail, &r->errors, 0, NULL);
 }
 
 enum step
 request_problem_later(struct request *r, enum status st, int64_t retry_after_ms)
 {
-	r->status = st;
-	response_problem(&r->response, st, r->id, NULL, NULL, retry_after_ms, NULL);
-	return STEP_respond;
+	return tell(r, st, NULL, NULL, retry_after_ms, NULL);
+}
+
+enum step
+request_problem_more(struct request *r, enum status st, const char *detail, int64_t retry_after_ms,
+    const char *extra)
+{
+	return tell(r, st, detail, NULL, retry_after_ms, extra);
 }

@@ -33,6 +33,28 @@ enum stale { STALE_AGE, STALE_ERROR, STALE_LIMIT, STALE_QUOTA, STALE_COUNT };
 extern const char *const request_served_names[SERVED_COUNT],
     *const request_stale_names[STALE_COUNT];
 
+/* Where an answer comes from: what is asked for, and the result that serves it, or the flight that
+ * makes one. */
+struct source {
+	/* parse */
+	struct query query;
+	struct buf canon;
+	uint8_t digest[SHA256_BYTES];
+	/* lookup, follow */
+	struct cache_result *result;
+	struct flight *flight;
+	enum served served;
+	enum stale stale;  /* of SERVED_STALE */
+	bool began;        /* the flight is one that this request has begun */
+	bool leads;        /* the flight is of a fetch that this request has begun */
+	int64_t waited_us; /* for the flight */
+	const char *fwd;   /* why the upstream was needed, as RFC 9211 has it */
+	struct query rest; /* what of the query is left to look at in the rows */
+	bool narrowed;     /* there is such a rest: the result is of a broader query */
+};
+
+struct legacy; /* request_legacy.h */
+
 struct request {
 	struct gateway *gateway;
 	struct worker *worker;
@@ -49,22 +71,14 @@ struct request {
 	struct routed routed;
 	enum media media;
 	const struct consumer *consumer;
+	struct legacy *legacy; /* of a call in the upstream's own protocol, else NULL */
 	/* parse */
-	struct query query;
 	struct query_errors errors;
-	struct buf canon;
-	uint8_t digest[SHA256_BYTES];
 	struct cursor cursor;
 	bool walking; /* a cursor came */
-	/* lookup, follow */
-	struct cache_result *result;
-	struct flight *flight;
-	enum served served;
-	enum stale stale;    /* of SERVED_STALE */
-	bool leads;          /* the flight is of a fetch that this request has begun */
-	int64_t waited_us;   /* for the flight */
-	const char *fwd;     /* why the upstream was needed, as RFC 9211 has it */
-	int64_t may_wait_ms; /* at most; -1: there is nothing to wait for */
+	/* parse, lookup, follow */
+	struct source first, *source; /* the one at hand: of most requests the only one */
+	int64_t may_wait_ms;          /* at most; -1: there is nothing to wait for */
 	/* answer */
 	struct response response;
 	enum status status;
@@ -75,6 +89,20 @@ struct request {
 #define STEP(name, to, what) enum step step_##name(struct request *r);
 #include "gateway/steps.h"
 #undef STEP
+
+void source_init(struct source *s);
+void source_fini(struct source *s);
+/* Of r->source, in request_source.c. Each gives the step that follows: what there is serves (answer), a
+ * fetch is needed or under way (follow), or there is a problem (respond). */
+enum step source_lookup(struct request *r);
+enum step source_begin(struct request *r);  /* a fetch, or joins the one that there is */
+enum step source_failed(struct request *r); /* its flight has: something older, or the problem */
+/* How a flight that has ended well served it. */
+enum served source_served(const struct source *s);
+/* Begins a fetch that nobody waits for. */
+void source_refresh(struct request *r);
+/* There is an older result that may be served while the upstream fails. */
+bool source_may_stand_in(const struct request *r);
 
 /* A header or parameter from nginx; "" if it is absent. */
 const char *request_param(const struct request *r, const char *name);
@@ -91,5 +119,8 @@ enum step request_problem(struct request *r, enum status st, const char *detail)
 /* 400 with everything in r->errors. */
 enum step request_problem_errors(struct request *r, const char *detail);
 enum step request_problem_later(struct request *r, enum status st, int64_t retry_after_ms);
+/* extra: more members as response_problem() takes them, or NULL. */
+enum step request_problem_more(struct request *r, enum status st, const char *detail,
+    int64_t retry_after_ms, const char *extra);
 
 #endif

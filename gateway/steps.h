@@ -7,6 +7,9 @@
  * The exits are data: the loop in request.c holds every step to them.
  *
  *     STEP(name, where it may go, what it does)
+ *
+ * A call in the upstream's own protocol (request_legacy.c) goes the same way: its source can be several,
+ * and its answer leaves in pieces while the fetches still run.
  */
 STEP(read, TO(route) | TO(respond), "take method, URL, headers; refuse what no endpoint takes")
 STEP(route, TO(authorize) | TO(answer) | TO(respond), "find the endpoint; open ones go on at once")
@@ -14,5 +17,5 @@ STEP(authorize, TO(parse) | TO(answer) | TO(respond), "who asks, and what they m
 STEP(parse, TO(lookup) | TO(respond), "query string, body or cursor → query and its digest")
 STEP(lookup, TO(answer) | TO(follow) | TO(respond), "find a result that may serve: fresh, stale, or none")
 STEP(follow, TO(answer) | TO(respond), "wait for the one fetch that makes the result")
-STEP(answer, TO(respond), "source × filter × transform × framing")
-STEP(respond, TO(done), "send it whole, with its exact length, or break visibly; one line in the log")
+STEP(answer, TO(respond) | TO(lookup), "source × filter × transform × framing; or it was a list, on to what it names")
+STEP(respond, TO(done), "send it whole, or piece by piece, or break visibly; one line in the log")

@@ -3,7 +3,7 @@ nginxdir = $(sysconfdir)/nginx
 nginxincludedir = $(nginxdir)/posturegate
 nginxsitedir = $(nginxdir)/sites-available
 NGINX_INCLUDES = \
-	nginx/posturegate/http.conf \
+	nginx/posturegate/http.conf nginx/posturegate/messages.conf \
 	nginx/posturegate/networks.conf \
 	nginx/posturegate/params.conf \
 	nginx/posturegate/server.conf

@@ -74,7 +74,7 @@ look(struct reader *r, struct flight_call *ret)
 		if (st != STATUS_OK)
 			return st;
 	}
-	if (!cache_manifest(r->result)->complete)
+	if (!cache_manifest(r->result)->complete && !r->takes_incomplete)
 		return STATUS_UPSTREAM_INCOMPLETE;
 	*ret = call_of(cache_manifest(r->result), r->call);
 	return STATUS_OK;

@@ -31,7 +31,7 @@ typedef enum status reader_record_f(void *ctx, const struct reader_record *rec);
 enum reader_state {
 	READER_MORE,  /* there is more to take */
 	READER_WAITS, /* for the fetch: reader_wait() */
-	READER_END,   /* that was all of a result that is whole */
+	READER_END,   /* that was all of the result */
 };
 
 struct reader {
@@ -39,6 +39,7 @@ struct reader {
 	struct cache_result *result; /* NULL: there is none yet */
 	struct flight *flight;       /* NULL: of a result */
 	struct filter filter;
+	bool takes_incomplete; /* set it after reader_init(): holes are told by other means */
 	/* where it stands */
 	uint32_t call;
 	struct flight_call seen; /* of that call, when last looked at */
@@ -69,7 +70,7 @@ void reader_fini(struct reader *r);
  *   what the fetch failed with, or what `record` said
  *   STATUS_UPSTREAM_BAD_DATA    a record that was given did not come again
  *   STATUS_UPSTREAM_RETIRED     records were given of a version that is no longer asked
- *   STATUS_UPSTREAM_INCOMPLETE  the result lacks something
+ *   STATUS_UPSTREAM_INCOMPLETE  the result lacks something, and the reader does not take such ones
  *   STATUS_CORRUPT, STATUS_STORE_FAILED, STATUS_BUSY, STATUS_NO_MEMORY */
 enum status reader_take(struct reader *r, size_t most_records, size_t most_bytes,
     reader_record_f *record, void *ctx, enum reader_state *ret_state) NODISCARD;

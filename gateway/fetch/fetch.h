@@ -93,8 +93,8 @@ int64_t fetch_estimate_ms(struct fetcher *f, const struct flight *flight);
 enum status fetch_forecast(
     struct fetcher *f, const struct query *q, struct buf *reason, int64_t *ret_wait_ms) NODISCARD;
 
-/* The subscription that a host resolution or policy list of the upstream told last; 0: none has
- * the start. What the settings say is not looked at. */
+/* The subscription that a host resolution or policy list of the upstream told last, a restart ago or
+ * not; 0: none ever has. What the settings say is not looked at. */
 uint64_t fetch_subscription(const struct fetcher *f);
 
 /* Ends the fetch of this flight with STATUS_CANCELLED: calls that wait are taken back, those under

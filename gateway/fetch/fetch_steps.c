@@ -92,19 +92,23 @@ stored_subscription(struct cache *cache)
 	return id;
 }
 
+/* All hosts of the policy are wanted: a resolution is taken for one of now for so long. */
+#define RESOLVED_NOW_MS 60000
+
+/* Whether a fresh resolution tells enough of the hosts that are wanted. */
 static bool
-has_all(const struct cache_manifest *m, const struct id_list *hosts)
+tells_enough(const struct cache_manifest *m, const struct id_list *wanted)
 {
-	for (size_t i = 0; i < hosts->count; i++)
-		if (ids_find(m->hosts, m->host_count, hosts->ids[i]) == m->host_count)
+	for (size_t i = 0; i < wanted->count; i++)
+		if (ids_find(m->hosts, m->host_count, wanted->ids[i]) == m->host_count)
 			return false;
-	return m->complete;
+	int64_t age_ms = clock_wall_ms() - m->fetched_at_ms;
+	return m->complete && (wanted->count > 0 || (age_ms >= 0 && age_ms < RESOLVED_NOW_MS));
 }
 
 static enum status
-copy_hosts(struct fetch *f, uint64_t policy, uint64_t subscription)
+copy_hosts(struct fetch *f, uint64_t policy, uint64_t subscription, const struct id_list *hosts)
 {
-	const struct id_list *hosts = &f->query.hosts;
 	struct resolved r = {.policy = policy, .subscription = subscription};
 	r.hosts = malloc(hosts->count * sizeof *r.hosts);
 	if (r.hosts == NULL)
@@ -114,8 +118,8 @@ copy_hosts(struct fetch *f, uint64_t policy, uint64_t subscription)
 	return fetch_add_resolved(f, &r);
 }
 
-/* Hosts that were named need not be looked for where a fresh resolution has them all: callers of the
- * drop-in surface post back what they have just been told. */
+/* Hosts need not be looked for where a fresh resolution has all that were named, or was made just now:
+ * callers of the drop-in surface post back what they have been told. */
 static enum status
 resolve_from_store(struct fetch *f, uint64_t policy, bool *ret_done)
 {
@@ -125,14 +129,16 @@ resolve_from_store(struct fetch *f, uint64_t policy, bool *ret_done)
 	    QUERY_NO_DATES};
 	enum status st = STATUS_OK;
 	*ret_done = false;
-	if (f->query.kind != KIND_POSTURES || f->query.hosts.count == 0 || f->force)
+	if (f->query.kind != KIND_POSTURES || f->force)
 		return STATUS_OK;
 	struct cache_result *result = stored(f->owner->o.cache, &q);
 	if (result == NULL)
 		return STATUS_OK;
 	uint64_t subscription = subscription_of(f->owner->o.cache, result);
-	if (subscription != 0 && has_all(cache_manifest(result), &f->query.hosts)) {
-		st = copy_hosts(f, policy, subscription);
+	const struct cache_manifest *m = cache_manifest(result);
+	const struct id_list all = {m->hosts, m->host_count}, *wanted = &f->query.hosts;
+	if (subscription != 0 && tells_enough(m, wanted)) {
+		st = copy_hosts(f, policy, subscription, wanted->count > 0 ? wanted : &all);
 		*ret_done = st == STATUS_OK;
 	}
 	cache_release(result);

@@ -16,8 +16,6 @@
 struct stream {
 	struct inflater *inflater;
 	struct split *split;
-	void (*idle)(void *ctx);
-	void *idle_ctx;
 };
 
 static enum status
@@ -36,8 +34,6 @@ stream_body(void *ctx, const void *bytes, size_t len)
 		if (st != STATUS_OK)
 			return st;
 	} while (len > 0 || made == room);
-	if (s->idle != NULL)
-		s->idle(s->idle_ctx);
 	return STATUS_OK;
 }
 
@@ -62,8 +58,6 @@ pull_array(struct transport *t, const struct transport_request *req, const atomi
 	struct stream s = {
 	    .inflater = inflater_new(LIMIT_UPSTREAM_BODY_BYTES),
 	    .split = split_new(record, record_ctx),
-	    .idle = idle,
-	    .idle_ctx = record_ctx,
 	};
 	enum status st = STATUS_NO_MEMORY;
 	if (s.inflater != NULL && s.split != NULL) {
@@ -72,6 +66,8 @@ pull_array(struct transport *t, const struct transport_request *req, const atomi
 		    .head_ctx = head_ctx,
 		    .body = stream_body,
 		    .body_ctx = &s,
+		    .idle = idle,
+		    .idle_ctx = record_ctx,
 		};
 		st = transport_call(t, req, &sink, cancelled, ret_head);
 		if (st == STATUS_OK)

@@ -15,7 +15,8 @@
 #include "gateway/query/query.h"
 #include "gateway/upstream/transport.h"
 
-/* Streams one call's array to `record`.
+/* Streams one call's array to `record`; `idle` is called with record_ctx as the sink's is
+ * (upstream/transport.h), and may be NULL.
  *   STATUS_OK, or what transport, inflater, splitter or the callback gave (204 is an empty array) */
 enum status pull_array(struct transport *t, const struct transport_request *req,
     const atomic_bool *cancelled, void (*head)(void *ctx, const struct transport_head *head),

@@ -205,9 +205,27 @@ conditions_body_announced(const struct fcgi *f)
 }
 
 enum status
+conditions_length(const struct fcgi *f, size_t most, size_t *ret_len)
+{
+	const char *length = fcgi_param(f, "CONTENT_LENGTH");
+	size_t len = 0;
+	if (length == NULL || *length == '\0')
+		return STATUS_BAD_REQUEST;
+	for (; *length >= '0' && *length <= '9'; length++) {
+		len = len * 10 + (size_t)(*length - '0');
+		if (len > most)
+			return STATUS_TOO_LARGE;
+	}
+	if (*length != '\0')
+		return STATUS_BAD_REQUEST;
+	*ret_len = len;
+	return STATUS_OK;
+}
+
+enum status
 conditions_body_length(const struct fcgi *f, size_t *ret_len)
 {
-	const char *type = fcgi_param(f, "CONTENT_TYPE"), *length = fcgi_param(f, "CONTENT_LENGTH");
+	const char *type = fcgi_param(f, "CONTENT_TYPE");
 	static const char json[] = "application/json";
 	if (type == NULL || strncasecmp(type, json, sizeof json - 1) != 0)
 		return STATUS_UNSUPPORTED_MEDIA;
@@ -216,19 +234,7 @@ conditions_body_length(const struct fcgi *f, size_t *ret_len)
 	if (*type != '\0' && strcasecmp(type, "charset=utf-8") != 0 &&
 	    strcasecmp(type, "charset=\"utf-8\"") != 0)
 		return STATUS_UNSUPPORTED_MEDIA;
-
-	size_t len = 0;
-	if (length == NULL || *length == '\0')
-		return STATUS_BAD_REQUEST;
-	for (; *length >= '0' && *length <= '9'; length++) {
-		len = len * 10 + (size_t)(*length - '0');
-		if (len > LIMIT_BODY_BYTES)
-			return STATUS_TOO_LARGE;
-	}
-	if (*length != '\0')
-		return STATUS_BAD_REQUEST;
-	*ret_len = len;
-	return STATUS_OK;
+	return conditions_length(f, LIMIT_BODY_BYTES, ret_len);
 }
 
 /* --- what follows */

@@ -32,6 +32,8 @@ void conditions_parse(
     struct conditions *c, const char *cache_control, const char *prefer, const char *if_none_match);
 
 bool conditions_body_announced(const struct fcgi *f);
+/* The length of a body of whatever kind. STATUS_OK, STATUS_TOO_LARGE, STATUS_BAD_REQUEST */
+enum status conditions_length(const struct fcgi *f, size_t most, size_t *ret_len) NODISCARD;
 /* The length of a JSON body.
  *   STATUS_OK, STATUS_TOO_LARGE, STATUS_UNSUPPORTED_MEDIA, STATUS_BAD_REQUEST */
 enum status conditions_body_length(const struct fcgi *f, size_t *ret_len) NODISCARD;

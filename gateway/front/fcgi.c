@@ -29,6 +29,7 @@
 #define RECORD_STDOUT 6
 #define SMALL_BYTES (8 * KIB) /* measured: libfcgi's own stream is best below, one writev above */
 #define RECORDS_PER_SEND 32
+#define DRAIN_BYTES (2 * LIMIT_BODY_BYTES) /* nginx lets somewhat more through than we take */
 
 struct fcgi {
 	FCGX_Request request;
@@ -215,7 +216,7 @@ static bool
 drain(struct fcgi *f)
 {
 	char scrap[8 * KIB];
-	for (size_t read = 0; read <= LIMIT_BODY_BYTES; read += sizeof scrap)
+	for (size_t read = 0; read <= DRAIN_BYTES; read += sizeof scrap)
 		if (FCGX_GetStr(scrap, (int)sizeof scrap, f->request.in) < (int)sizeof scrap)
 			return true;
 	return false;
@@ -314,6 +315,15 @@ fcgi_answer(struct fcgi *f, const char *head, size_t head_len, const char *body,
 	}
 	if (st == STATUS_OK && FCGX_GetError(f->request.out) != 0)
 		st = STATUS_CLIENT_GONE;
+	if (st != STATUS_OK)
+		fcgi_abort(f);
+	return st;
+}
+
+enum status
+fcgi_stream(struct fcgi *f, const char *bytes, size_t len)
+{
+	enum status st = f->aborted ? STATUS_CLIENT_GONE : send_records(f, bytes, len);
 	if (st != STATUS_OK)
 		fcgi_abort(f);
 	return st;

@@ -104,25 +104,45 @@ add_errors(struct buf *b, const struct query_errors *errors)
 	buf_byte(b, ']');
 }
 
-void
-response_problem(struct response *r, enum status st, const char *request_id, const char *detail,
-    const struct query_errors *errors, int64_t retry_after_ms, const char *extra)
+/* An error in place of whatever was there. */
+static void
+begin_error(struct response *r, enum status st, const char *type, int64_t *io_retry_after_ms)
 {
 	const struct status_info *info = status_info(st);
 	buf_reset(&r->headers);
 	buf_reset(&r->body);
 	r->broken = false;
+	r->next = NULL;
 	r->http = info->http;
-	response_header(r, "Content-Type", "application/problem+json");
+	response_header(r, "Content-Type", "%s", type);
 	response_header(r, "Cache-Control", "no-store");
 	if (st == STATUS_UNAUTHORIZED)
 		response_header(r, "WWW-Authenticate", "Bearer realm=\"posturegate\"");
-	if (retry_after_ms <= 0 && info->http == 503)
-		retry_after_ms = RETRY_LATER_MS;
-	if (retry_after_ms > 0)
+	if (*io_retry_after_ms <= 0 && info->http == 503)
+		*io_retry_after_ms = RETRY_LATER_MS;
+	if (*io_retry_after_ms > 0)
 		response_header(
-		    r, "Retry-After", "%lld", (long long)((retry_after_ms + 999) / 1000));
+		    r, "Retry-After", "%lld", (long long)((*io_retry_after_ms + 999) / 1000));
+}
 
+void
+response_message(struct response *r, enum status st, const char *message, int64_t retry_after_ms)
+{
+	begin_error(r, st, "application/json", &retry_after_ms);
+	if (retry_after_ms > 0) /* what clients of the upstream look for */
+		response_header(r, "X-RateLimit-ToWait-Sec", "%lld",
+		    (long long)((retry_after_ms + 999) / 1000));
+	buf_str_add(&r->body, "{\"message\":");
+	buf_json_str(&r->body, message != NULL ? message : status_info(st)->title);
+	buf_str_add(&r->body, "}\n");
+}
+
+void
+response_problem(struct response *r, enum status st, const char *request_id, const char *detail,
+    const struct query_errors *errors, int64_t retry_after_ms, const char *extra)
+{
+	const struct status_info *info = status_info(st);
+	begin_error(r, st, "application/problem+json", &retry_after_ms);
 	struct buf *b = &r->body;
 	buf_printf(b, "{\"type\":\"/problems/%s\",\"title\":", info->slug);
 	buf_json_str(b, info->title);
@@ -147,12 +167,13 @@ reason(int http)
 	static const struct {
 		int http;
 		const char *text;
-	} reasons[] = {{200, "OK"}, {202, "Accepted"}, {204, "No Content"}, {304, "Not Modified"},
-	    {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-	    {405, "Method Not Allowed"}, {406, "Not Acceptable"}, {409, "Conflict"}, {410, "Gone"},
-	    {413, "Content Too Large"}, {414, "URI Too Long"}, {415, "Unsupported Media Type"},
-	    {429, "Too Many Requests"}, {500, "Internal Server Error"}, {502, "Bad Gateway"},
-	    {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+	} reasons[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"},
+	    {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+	    {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
+	    {409, "Conflict"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"},
+	    {415, "Unsupported Media Type"}, {429, "Too Many Requests"},
+	    {500, "Internal Server Error"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
+	    {504, "Gateway Timeout"}};
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (reasons[i].http == http)
 			return reasons[i].text;
@@ -175,7 +196,7 @@ response_head(const struct response *r, struct buf *head)
 	}
 	buf_printf(head, "Status: %d %s\r\n", r->http, reason(r->http));
 	buf_add(head, r->headers.data, r->headers.len);
-	if (r->http != 304 && r->http != 204) /* RFC 9110 8.6 */
+	if (r->http != 304 && r->http != 204 && r->next == NULL) /* RFC 9110 8.6 */
 		buf_printf(head, "Content-Length: %zu\r\n", r->body.len);
 	buf_str_add(head, "\r\n");
 }

@@ -12,10 +12,16 @@
 #include "gateway/base/status.h"
 #include "gateway/query/query.h"
 
+/* Gives the next piece of a body into `piece`, which is empty; it may stay so. *ret_end: that was the
+ * last. It may block, and is not asked again after the end or a failure, which breaks the transfer. */
+typedef enum status response_next_f(void *ctx, struct buf *piece, bool *ret_end);
+
 struct response {
 	int http;
 	struct buf headers; /* lines, each with its CRLF; without Status and Content-Length */
 	struct buf body;
+	response_next_f *next; /* in place of body: its pieces, of a length that nobody knows */
+	void *next_ctx;
 	bool broken; /* a header was refused */
 };
 
@@ -35,10 +41,14 @@ void response_problem(struct response *r, enum status st, const char *request_id
     const char *detail, const struct query_errors *errors, int64_t retry_after_ms,
     const char *extra);
 
+/* The same in the upstream's manner: {"message":"…"}. NULL is the status's title. */
+void response_message(
+    struct response *r, enum status st, const char *message, int64_t retry_after_ms);
+
 /* Nothing was refused and nothing is missing: it can be sent. */
 bool response_good(const struct response *r);
 
-/* "Status: …" to the empty line, with Content-Length: what goes before the body on the wire. */
+/* "Status: …" to the empty line, with Content-Length where it is known: what goes before the body on the wire. */
 void response_head(const struct response *r, struct buf *head);
 
 #endif

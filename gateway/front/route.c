@@ -96,6 +96,19 @@ path_fits(
 	return true;
 }
 
+bool
+route_is_legacy(const char *path, size_t len)
+{
+	static const char *const heads[] = {"/auth", "/pcrs/"};
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+		size_t n = strlen(heads[i]);
+		if (len >= n && memcmp(path, heads[i], n) == 0 &&
+		    (heads[i][n - 1] == '/' || len == n || path[n] == '/' || path[n] == '?'))
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_fetch(enum route route)
 {
@@ -111,7 +124,10 @@ route_find(const char *uri, size_t len, struct routed *ret)
 	    .route = ROUTE_UNKNOWN,
 	    .query = mark != NULL ? mark + 1 : uri + len,
 	    .query_len = mark != NULL ? len - path_len - 1 : 0,
+	    .legacy = route_is_legacy(uri, path_len),
 	};
+	if (ret->legacy && uri[path_len - 1] == '/')
+		path_len--;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		const char *id;
 		size_t id_len;
@@ -122,6 +138,8 @@ route_find(const char *uri, size_t len, struct routed *ret)
 		ret->needs_key = routes[i].needs_key;
 		ret->needs_admin = strncmp(routes[i].path, ADMIN_PATHS, strlen(ADMIN_PATHS)) == 0;
 		ret->takes_query = routes[i].takes_query;
+		ret->part = id;
+		ret->part_len = id_len;
 		ret->id = read_id(id, id_len, is_fetch((enum route)i) ? 16 : 10);
 		return;
 	}

@@ -30,13 +30,18 @@ struct routed {
 	enum route route;
 	unsigned allowed; /* enum route_method bits of the path */
 	bool needs_key;
-	bool needs_admin;  /* and that of an administrator */
-	bool takes_query;  /* parameters in the URL */
-	uint64_t id;       /* of a path with an ID in it; 0 if the text is no ID */
+	bool needs_admin; /* and that of an administrator */
+	bool takes_query; /* parameters in the URL */
+	bool legacy;      /* of the upstream's own protocol: errors are told in its manner */
+	const char *part; /* what stands for '*' in the path; borrowed from uri */
+	size_t part_len;
+	uint64_t id;       /* the same as an ID; 0 if it is none */
 	const char *query; /* behind '?', not decoded; "" without; borrowed from uri */
 	size_t query_len;
 };
 
+/* Whether the path is of the drop-in surface, known or not: how errors are told. */
+bool route_is_legacy(const char *uri, size_t len);
 void route_find(const char *uri, size_t len, struct routed *ret);
 /* The path as route_table.h has it: for logs and metrics. "unknown" for ROUTE_UNKNOWN. */
 const char *route_path(enum route route);

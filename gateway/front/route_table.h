@@ -1,7 +1,8 @@
 /* clang-format off */
 /* Every endpoint, once. One '*' in a path stands for a segment that is an ID (decimal, or
- * hexadecimal for a fetch). Of several that fit the first holds. Below /admin/ the key must be an
- * administrator's.
+ * hexadecimal for a fetch) or a version of the upstream's. Of several that fit the first holds. Below
+ * /admin/ the key must be an administrator's. /auth and what is below /pcrs/ is the drop-in surface:
+ * the upstream's own paths, which may end in a slash, and its manner of telling errors.
  *
  *     ROUTE(name, path, methods, needs a key, takes parameters in the URL, what it gives)
  */
@@ -17,6 +18,10 @@ ROUTE(ADMIN_FETCH, "/admin/v1/fetches/*", METHOD_GET | METHOD_HEAD | METHOD_DELE
 ROUTE(ADMIN_BUDGET, "/admin/v1/budget", METHOD_GET | METHOD_HEAD, true, false, "what is left of the upstream's limits")
 ROUTE(ADMIN_CONSUMERS, "/admin/v1/consumers", METHOD_GET | METHOD_HEAD, true, false, "consumers, their grants and quotas")
 ROUTE(ADMIN_MIGRATION, "/admin/v1/migration", METHOD_GET | METHOD_HEAD, true, true, "who still calls which version of the old protocol")
+ROUTE(AUTH, "/auth", METHOD_POST, false, false, "a token in exchange for a key")
+ROUTE(PCRS_POLICY_LIST, "/pcrs/*/posture/policy/list", METHOD_GET | METHOD_HEAD, true, true, "the policy list as the upstream gives it")
+ROUTE(PCRS_HOSTIDS, "/pcrs/*/posture/hostids", METHOD_GET | METHOD_HEAD, true, true, "the hosts of policies as the upstream resolves them")
+ROUTE(PCRS_POSTURE_INFO, "/pcrs/*/posture/postureInfo", METHOD_POST, true, true, "postures in the shape of an upstream version")
 ROUTE(HEALTHZ, "/healthz", METHOD_GET | METHOD_HEAD, false, false, "the process is alive")
 ROUTE(READYZ, "/readyz", METHOD_GET | METHOD_HEAD, false, false, "something can be served")
 ROUTE(METRICS, "/metrics", METHOD_GET | METHOD_HEAD, false, false, "figures for monitoring, for inside networks")

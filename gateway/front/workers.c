@@ -115,7 +115,8 @@ workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx)
 	ws->count = count;
 	ws->serve = serve;
 	ws->ctx = ctx;
-	ws->most_in_class[WORKER_WAITING] = count / 4 > 0 ? count / 4 : 1;
+	for (unsigned i = 0; i < WORKER_CLASSES; i++)
+		ws->most_in_class[i] = count / 4 > 0 ? count / 4 : 1;
 
 	struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART */
 	sigaction(SIGUSR2, &wake, NULL);

@@ -16,7 +16,8 @@ struct worker;
 
 /* Classes of long work; the share of all workers that may be in each. */
 enum worker_class {
-	WORKER_WAITING, /* for a fetch: a quarter; beyond it 202 at once */
+	WORKER_WAITING,   /* for a fetch: a quarter; beyond it 202 at once */
+	WORKER_STREAMING, /* an answer as long as it takes: a quarter; beyond it 503 */
 	WORKER_CLASSES
 };
 

@@ -63,3 +63,12 @@ change_apply(struct change_record *r, size_t count)
 				effects |= UINT32_C(1) << bit;
 	return effects;
 }
+
+uint32_t
+change_semantic(void)
+{
+	uint32_t bits = 0;
+	for (size_t i = 0; i < change_count(); i++)
+		bits |= change_get(i)->semantic ? UINT32_C(1) << i : 0;
+	return bits;
+}

@@ -53,6 +53,9 @@ extern const struct change_list changes_5_4, changes_4_3, changes_3_2, changes_2
 size_t change_count(void);
 const struct change *change_get(size_t number);
 
+/* The bits of those that change what is answered. */
+uint32_t change_semantic(void);
+
 /* Does the changes of the first `pairs` pairs to the record. Returns a bit for each that had
  * effect; a failure is in r->err. */
 uint32_t change_apply(struct change_record *r, size_t pairs);

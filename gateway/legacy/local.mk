@@ -8,8 +8,10 @@ liblegacy_a_SOURCES = \
 	gateway/legacy/change_3_2.c gateway/legacy/change_2_1.c \
 	gateway/legacy/change_record.c gateway/legacy/change_record.h \
 	gateway/legacy/lists.c gateway/legacy/lists.h \
+	gateway/legacy/names.c gateway/legacy/names.h \
 	gateway/legacy/params.c gateway/legacy/params.h gateway/legacy/params_table.h \
 	gateway/legacy/shape.c gateway/legacy/shape.h \
+	gateway/legacy/stream.c gateway/legacy/stream.h \
 	gateway/legacy/sunset.c gateway/legacy/sunset.h \
 	gateway/legacy/usage.c gateway/legacy/usage.h \
 	gateway/legacy/usage_report.c gateway/legacy/usage_report.h

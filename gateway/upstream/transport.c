@@ -276,6 +276,8 @@ on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
 		t->failed = STATUS_CANCELLED;
 		return 1;
 	}
+	if (t->sink->idle != NULL)
+		t->sink->idle(t->sink->idle_ctx);
 	return 0;
 }
 

@@ -27,6 +27,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import urllib.parse
@@ -367,6 +368,86 @@ def nginx_part(directory, socket_path, listen):
                           "-c", directory / "nginx.conf"], directory / "nginx-error.log")
 
 
+TLS_SERVER = """
+	server {
+		listen unix:@DIR@/https.sock ssl;
+		ssl_certificate @DIR@/tls.pem;
+		ssl_certificate_key @DIR@/tls.key;
+		include posturegate/server.conf;
+	}
+}
+"""
+
+
+def add_tls(directory):
+    """A second server in that directory's nginx.conf, at https.sock, with a certificate for 127.0.0.1
+    that nobody else has signed (tls.pem)."""
+    subprocess.run([program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=posturegate",
+                    "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", directory / "tls.key",
+                    "-out", directory / "tls.pem"], check=True, capture_output=True)
+    conf = directory / "nginx.conf"
+    text = conf.read_text().rstrip()
+    assert text.endswith("}"), "the http block is not the last"
+    conf.write_text(text[:-1] + TLS_SERVER.replace("@DIR@", str(directory)))
+
+
+class Door(threading.Thread):
+    """A port of 127.0.0.1, of the kernel's choice, that leads to a unix socket: for clients that know
+    only TCP. Bytes pass as they are, and so do ends: an end on one side is one on the other, and a
+    connection that breaks breaks."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self.path = str(path)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.start()
+
+    def run(self):
+        while True:
+            try:
+                outside, _ = self.server.accept()
+            except OSError:
+                return
+            inside = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                inside.connect(self.path)
+            except OSError:
+                outside.close()
+                inside.close()
+                continue
+            threading.Thread(target=self.join_up, args=(outside, inside), daemon=True).start()
+
+    def join_up(self, outside, inside):
+        with outside, inside:
+            back = threading.Thread(target=self.pass_on, args=(inside, outside), daemon=True)
+            back.start()
+            self.pass_on(outside, inside)
+            back.join()
+
+    @staticmethod
+    def pass_on(source, target):
+        try:
+            while piece := source.recv(65536):
+                target.sendall(piece)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            for s in (source, target):
+                try:
+                    s.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        # close() alone would leave accept() waiting
+        try:
+            self.server.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.server.close()
+
+
 def temporary_directory():
     """Short enough for the path of a unix socket in it."""
     base = tempfile.gettempdir()
@@ -398,9 +479,11 @@ class Stack:
     settings: {"section": {"name": value}} laid over the harness's own.
     consumers: of class Consumer; without, one named "test" with all grants.
     upstream: the URL of another upstream; then no simulator is started.
+    tls: True for a second nginx server, with a certificate that nobody has signed (door()).
     clock: True for a gateway whose clocks advance() moves, together with the simulator's."""
 
-    def __init__(self, simulator=None, settings=None, consumers=None, upstream=None, clock=False):
+    def __init__(self, simulator=None, settings=None, consumers=None, upstream=None, clock=False,
+                 tls=False):
         self.dir = temporary_directory()
         self.clock = MovedClock(self.dir / "clock") if clock else None
         self.tails = None
@@ -414,6 +497,7 @@ class Stack:
         self.upstream = upstream
         self.control = None
         self.clients = []
+        self.doors = []
         self.parts = []
         self.simulator_options = simulator or {}
         self.simulator_port = 0
@@ -423,8 +507,11 @@ class Stack:
             "gateway", [GATEWAY_MOVED if clock else GATEWAY, "--settings", self.settings_file])
         if clock:
             self.gateway.environment = {"POSTUREGATE_MOVED_CLOCK": str(self.clock.path)}
-        self.nginx = nginx_part(self.dir / "nginx", self.gateway_socket,
-                                f"unix:{self.nginx_socket}")
+        self.nginx_dir = self.dir / "nginx"
+        self.nginx = nginx_part(self.nginx_dir, self.gateway_socket, f"unix:{self.nginx_socket}")
+        self.certificate = self.nginx_dir / "tls.pem"
+        if tls:
+            add_tls(self.nginx_dir)
         self.parts.append(self.nginx)
 
     def part(self, name, argv):
@@ -534,6 +621,13 @@ class Stack:
     def raw(self, data):
         return raw(self.nginx_socket, data)
 
+    def door(self, tls=False):
+        """The base URL of nginx for clients that know only TCP. tls: of a stack made with it; its
+        certificate is self.certificate."""
+        door = Door(self.nginx_dir / "https.sock" if tls else self.nginx_socket)
+        self.doors.append(door)
+        return f"{'https' if tls else 'http'}://127.0.0.1:{door.port}"
+
     def advance(self, seconds):
         """Moves time for everybody but nginx, the upstream first: whoever acts on the gateway's
         new time finds the upstream already there. Waits in the gateway see it within moments:
@@ -554,7 +648,7 @@ class Stack:
         """Stops what runs, last started first. The gateway must end in order: its sanitizers
         speak through its exit status."""
         complaints = []
-        for client in self.clients:
+        for client in self.clients + self.doors:
             client.close()
         for part in reversed(self.parts):
             if part.process is None:

@@ -10,6 +10,7 @@ E2E_TESTS = \
 	tests/e2e/test_freshness.py \
 	tests/e2e/test_house.py \
 	tests/e2e/test_inputs.py \
+	tests/e2e/test_legacy.py \
 	tests/e2e/test_life.py \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_migration.py \
@@ -20,4 +21,5 @@ E2E_TESTS = \
 	tests/e2e/test_sharing.py
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/e2e/fakeapp.py tests/e2e/reference.py \
-	tests/e2e/openapi.py tests/e2e/scenes.py
+	tests/e2e/openapi.py tests/e2e/scenes.py \
+	tests/e2e/clients/bulk_download.py tests/e2e/clients/chunk_splitter.py

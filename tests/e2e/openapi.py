@@ -4,6 +4,7 @@ or an answer by what the document says of it.
 Needs python3-yaml and python3-jsonschema: who imports this without them is skipped (automake's 77).
 """
 
+import gzip
 import json
 import re
 import sys
@@ -21,12 +22,21 @@ except ImportError as e:
 PATH = harness.SRCDIR / "docs" / "openapi.yaml"
 
 # Of HTTP and of nginx, not of the API. What is allowed of Content-Type is in `content`.
-NOT_OF_THE_API = {"server", "date", "connection", "content-type"}
+NOT_OF_THE_API = {"server", "date", "connection", "transfer-encoding", "content-type"}
 # Such a document has them elsewhere than among the parameters.
-NOT_PARAMETERS = {"accept", "content-type", "origin"}
+NOT_PARAMETERS = {"accept", "authorization", "content-type", "origin"}
 
 # What `default` stands for: what can come in any place, most of it from nginx.
 ANYWHERE = {400, 405, 413, 414, 421, 429, 431, 500, 501, 502, 503, 504, 505}
+
+
+# The drop-in surface: errors are told in the upstream's manner, and a path may end in a slash.
+DROP_IN = ("/auth", "/pcrs/")
+GZIP = "application/gzip"
+
+
+def is_drop_in(path):
+    return path.startswith(DROP_IN)
 
 
 class Exchange:
@@ -55,7 +65,9 @@ class Operation:
             parameter = document.resolve(entry)
             self.parameters[parameter["in"], parameter["name"].lower()] = parameter
         self.responses = self.definition["responses"]
-        self.pattern = re.compile(re.sub(r"\\{[^}]*\\}", "([^/]+)", re.escape(path)))
+        self.is_drop_in = is_drop_in(path)
+        pattern = re.sub(r"\\{[^}]*\\}", "([^/]+)", re.escape(path))
+        self.pattern = re.compile(pattern + ("/?" if self.is_drop_in else ""))
 
     def query_parameters(self):
         return [p for (place, _), p in self.parameters.items() if place == "query"]
@@ -167,9 +179,11 @@ class Document:
             if not known and name.lower() not in NOT_PARAMETERS:
                 yield f"request header {name} is not documented"
         if exchange.body is not None:
-            content = operation.definition["requestBody"]["content"]
-            schema = content[exchange.headers["Content-Type"]]["schema"]
-            yield from self.problems(schema, json.loads(exchange.body))
+            media = exchange.headers["Content-Type"]
+            schema = operation.definition["requestBody"]["content"][media]["schema"]
+            value = (json.loads(exchange.body) if media == "application/json"
+                     else dict(urllib.parse.parse_qsl(exchange.body, keep_blank_values=True)))
+            yield from self.problems(schema, value)
 
     def check_answer(self, exchange):
         """What the answer has that the document does not say, and the other way round."""
@@ -181,7 +195,8 @@ class Document:
             # a path that there is not is as documented as what can come in any place
             if answer.status not in ANYWHERE | ({404} if operation is None else set()):
                 yield f"the status {answer.status} is not documented"
-            response = responses.get("default", {"$ref": "#/components/responses/Problem"})
+            anywhere = "Message" if is_drop_in(exchange.target) else "Problem"
+            response = responses.get("default", {"$ref": f"#/components/responses/{anywhere}"})
         response = self.resolve(response)
         yield from self.check_headers(response, answer)
         content = response.get("content", {})
@@ -195,11 +210,17 @@ class Document:
         if media not in content:
             yield f"the media type {media} is not documented"
             return
-        schema = content[media]["schema"]
-        is_json = media.endswith("json")
-        yield from self.problems(schema, answer.json() if is_json else answer.body.decode())
+        yield from self.check_body(content, media, answer)
         if media == "application/problem+json" and answer.json()["status"] != answer.status:
             yield "the problem's status is not that of the answer"
+
+    def check_body(self, content, media, answer):
+        if media == GZIP:  # what is in it is what would be there without it
+            value = json.loads(gzip.decompress(answer.body))
+            yield from self.problems(content["application/json"]["schema"], value)
+            return
+        value = answer.json() if media.endswith("json") else answer.body.decode()
+        yield from self.problems(content[media]["schema"], value)
 
     def check_headers(self, response, answer):
         documented = {n.lower(): self.resolve(h) for n, h in response.get("headers", {}).items()}

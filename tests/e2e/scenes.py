@@ -6,11 +6,14 @@ Data are the simulated upstream's, with a fixed seed and time; what changes with
 times, cursors) is replaced by what stays.
 """
 
+import csv
 import datetime
+import io
 import json
 import re
 import sys
 import threading
+import urllib.parse
 
 import harness
 import openapi
@@ -24,10 +27,13 @@ DATA = {"policies": 3, "hosts": 12, "controls": 6, "rate": 0, "concurrency": 0, 
 FAILING = {"upstream": {"retries": 0, "retry_delay": "1ms", "error_memory": "0s"}}
 NO_CACHE = {"Cache-Control": "no-cache"}
 JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 UNKNOWN_ID = 9223372036854775807
 ORIGIN = "https://app.example.com"
 ASYNC, WAIT = {"Prefer": "respond-async"}, {"Prefer": "wait=20"}
-TEAM, REPORTS, SMALL = 0, 1, 2  # consumers: all grants; policy 1001 without evidence; one query an hour
+# consumers: all grants; policy 1001 without evidence; one query an hour; told of what old versions had;
+# no longer served by the old protocol
+TEAM, REPORTS, SMALL, WARNED, LATE = range(5)
 
 
 class Run:
@@ -38,9 +44,11 @@ class Run:
         self.number = 0
         self.stack = harness.Stack(
             simulator=DATA | (simulator or {}), settings=FAILING | (settings or {}),
-            consumers=[harness.Consumer("team", force="true", admin="true"),
+            consumers=[harness.Consumer("team", force="true", admin="true", legacy="allow"),
                        harness.Consumer("reports", policies="1001", evidence="false"),
-                       harness.Consumer("small", quota="1")])
+                       harness.Consumer("small", quota="1"),
+                       harness.Consumer("warned", legacy="warn"),
+                       harness.Consumer("late", legacy_until="2020-01-01")])
         if prepare is not None:
             prepare(self.stack)
 
@@ -133,6 +141,44 @@ ENDPOINTS = {
 }
 
 
+class OldEndpoint(Endpoint):
+    """One of the upstream's own, in one of its versions. `stored` and the like are query strings."""
+
+    def __init__(self, path, version, new, body=None, **more):
+        super().__init__("POST" if body else "GET", "", new, "colour=red", **more)
+        self.path = path
+        self.version = version
+        self.body = body
+
+    def request(self, run, what, headers=None, version=None, body=None):
+        query = what.replace("@", run.another())
+        target = self.path.replace("{version}", version or self.version) + (f"?{query}" if query else "")
+        if self.body is None:
+            return {"target": target, "headers": headers}
+        return {"target": target, "method": "POST", "body": body or self.body, "headers": JSON | (headers or {})}
+
+    def ask(self, run, what, name=None, headers=None, version=None, body=None, **more):
+        return run.ask(name=name, **self.request(run, what, headers, version, body), **more)
+
+
+def asked_by_host(policy, *hosts):
+    return json.dumps([{"policyId": str(policy), "subscriptionId": "700100",
+                        "hostIds": [str(h) for h in hosts]}])
+
+
+BY_POSTURE = json.dumps([{"subscriptionId": "700100", "postureId": "10000000001,10000000003-10000000004"}])
+DROP_IN = {
+    "listPoliciesAsUpstream": OldEndpoint(
+        "/pcrs/{version}/posture/policy/list", "1.0", "lastEvaluationDate=@", api="policyList"),
+    "resolveHostsAsUpstream": OldEndpoint(
+        "/pcrs/{version}/posture/hostids", "4.0", "policyId=1001&lastScanDate=@",
+        foreign="policyId=1001,1002", api="hostids"),
+    "getPosturesAsUpstream": OldEndpoint(
+        "/pcrs/{version}/posture/postureInfo", "4.0", "lastEvaluationDate=@",
+        body=asked_by_host(1001, 5000001, 5000002)),
+}
+
+
 # --- what every operation that gives results has
 
 def plain(run, operation, endpoint):
@@ -209,6 +255,109 @@ def expired(run, operation, endpoint):
     endpoint.ask(run, walk, "problemCursorExpired" if operation == "listPostures" else None)
 
 
+# --- the drop-in surface
+
+def log_in(run, consumer, name=None, **other):
+    username, password = run.stack.consumers[consumer].key.split(".", 1)
+    form = {"username": username, "password": password, "token": "true", "permissions": "true"} | other
+    return run.ask("/auth", name, "POST", FORM, urllib.parse.urlencode(form), key="")
+
+
+def logins(run):
+    token = log_in(run, TEAM, "token").body.decode()
+    log_in(run, TEAM, password=run.stack.consumers[TEAM].key)
+    log_in(run, TEAM, "messageLogin", password="another")
+    log_in(run, TEAM, "messageForm", password="")
+    log_in(run, TEAM, "messageFormTooLarge", permissions="x" * 4096)
+    log_in(run, LATE, "messageEndedConsumer")
+    run.ask("/auth/", method="GET", key="")
+    run.ask("/auth", method="POST", headers=FORM | {"X-Note": "a" * 9300}, body="username=team", key="")
+    return token
+
+
+def old_lists(run, shown):
+    policies, hosts = DROP_IN["listPoliciesAsUpstream"], DROP_IN["resolveHostsAsUpstream"]
+    policies.ask(run, "", "policyListOfUpstream", headers=shown, key="")
+    policies.ask(run, "requireTagInfo=1", "policyListOfUpstreamTags", version="2.0")
+    policies.ask(run, "", version="3.0")
+    run.ask("/pcrs/1.0/posture/policy/list/", method="HEAD")
+    hosts.ask(run, "policyId=1001", "hostsOfUpstream", headers=shown, key="")
+    hosts.ask(run, "policyId=1001,1999", "hostsOfUpstreamUnknown", version="5.0")
+    hosts.ask(run, "policyId=1001", "_warned", version="1.0", consumer=WARNED)
+    hosts.ask(run, "", version="5.0", consumer=REPORTS)
+    hosts.ask(run, "", version="2.0")
+    run.ask("/pcrs/5.0/posture/hostids?policyId=1001", method="HEAD")
+
+
+def old_postures(run, shown):
+    info = DROP_IN["getPosturesAsUpstream"]
+    everything = "evidenceRequired=1&cloudMetaDataRequired=1&qdScoreRequired=1"
+    one = asked_by_host(1001, 5000001)
+    info.ask(run, "evidenceRequired=1&compressionRequired=0", "postureInfo1", version="1.0", body=one,
+             headers=shown, key="")
+    info.ask(run, everything + "&compressionRequired=0", "postureInfo5", version="5.0", body=one)
+    info.ask(run, everything, version="5.0", body=one, consumer=REPORTS)
+    info.ask(run, "evidenceRequired=1", "postureInfoByHost", version="2.0", consumer=WARNED)
+    info.ask(run, "", "messageAssets", version="2.0", consumer=REPORTS)
+    info.ask(run, "criticalityValues=0,5&status=Failed&compressionRequired=0", version="3.0")
+    info.ask(run, "", "postureInfoByPosture", version="5.0", body=BY_POSTURE)
+    info.ask(run, "compressionRequired=0", version="5.0", body=asked_by_host(1001))
+    info.ask(run, "", "messageBody", body="[]")
+    wide = json.dumps([{"subscriptionId": "700100", "postureId": "1-400001"}])
+    info.ask(run, "", "messageTooLarge", version="5.0", body=wide)
+
+
+NAMED = "resolveHostsAsUpstream"  # whose answers are the examples
+
+
+def old_errors(run, operation, endpoint):
+    def name(name):
+        return name if operation == NAMED else None
+    endpoint.ask(run, endpoint.wrong, name("messageParameter"))
+    endpoint.ask(run, endpoint.stored, name("messageToken"), headers={"Authorization": "Bearer old"}, key="")
+    endpoint.ask(run, endpoint.stored, name("messageNotFound"), version="6.0")
+    endpoint.ask(run, endpoint.stored, consumer=LATE)
+    if endpoint.foreign or endpoint.body:
+        body = endpoint.body and asked_by_host(1002, 5000001)
+        endpoint.ask(run, endpoint.foreign or "", name("messageForbidden"), body=body, consumer=REPORTS)
+    endpoint.ask(run, endpoint.stored, headers={"X-Note": "a" * 9300})
+    endpoint.ask(run, endpoint.new, headers={"Cache-Control": "only-if-cached"})
+
+
+OLD_FAULTS = {"html": "messageBadGateway", "500": "messageUnavailable", "504": "messageTimeout"}
+
+
+def old_failures(run, operation, endpoint):
+    for fault, name in OLD_FAULTS.items():
+        run.control.fault(fault, api=endpoint.api, times=-1)
+        endpoint.ask(run, endpoint.new, name if operation == NAMED else None)
+        run.control.reset()
+
+
+def drop_in(exchanges):
+    with Run(exchanges) as run:
+        shown = {"Authorization": f"Bearer {logins(run)}"}
+        old_lists(run, shown)
+        old_postures(run, shown)
+        for operation, endpoint in DROP_IN.items():
+            old_errors(run, operation, endpoint)
+            old_failures(run, operation, endpoint)
+        run.ask("/admin/v1/migration", "migration")
+        run.ask("/admin/v1/migration?format=csv", "migrationCsv")
+        run.stack.gateway.stop()
+        for operation, endpoint in DROP_IN.items():
+            endpoint.ask(run, endpoint.new, "messageDown" if operation == NAMED else None)
+        log_in(run, TEAM)
+        run.stack.start_gateway()
+    with Run(exchanges, settings={"cutoff": {"1.0": "2020-01-01", "4.0": "2020-01-01"}}) as run:
+        for operation, endpoint in DROP_IN.items():
+            endpoint.ask(run, endpoint.stored, "messageEnded" if operation == NAMED else None)
+    with Run(exchanges) as run:
+        for operation, endpoint in DROP_IN.items():
+            endpoint.ask(run, endpoint.new, consumer=SMALL)
+            endpoint.ask(run, endpoint.new, "messageQuota" if operation == NAMED else None, consumer=SMALL)
+
+
 # --- scenes: each takes the list that exchanges go to
 
 def results(exchanges):
@@ -223,6 +372,10 @@ def odd(exchanges):
     """All that the simulated upstream can say of a posture, hard texts and unknown members too."""
     with Run(exchanges, simulator={"nasty": True, "unknown_member": True, "hosts": 60}) as run:
         run.ask("/v1/postures?policy=1001&evidence=extended&cloud=true&qds=true&limit=1000")
+        for version in ("1.0", "5.0"):
+            DROP_IN["getPosturesAsUpstream"].ask(
+                run, "evidenceRequired=1", version=version,
+                body=asked_by_host(1001, *range(5000001, 5000061)))
 
 
 def walks(exchanges):
@@ -326,8 +479,6 @@ def administration(exchanges):
         run.ask("/admin/v1/fetches/1")
         closed(run, first, "DELETE")
         run.ask("/admin/v1/consumers", "consumers")
-        run.ask("/admin/v1/migration", "migration")
-        run.ask("/admin/v1/migration?format=csv", "migrationCsv")
         run.ask("/admin/v1/migration?format=ndjson")
         for path in ("/admin/v1/fetches", first, "/admin/v1/budget", "/admin/v1/consumers",
                      "/admin/v1/migration"):
@@ -363,6 +514,10 @@ def browsers(exchanges):
                          "/readyz", "/metrics", "/v1/nothing", "/v1/fetches/1"):
                 run.ask(path, headers={"Origin": origin})
                 run.ask(path, headers={"Origin": origin}, key="")
+            for operation in DROP_IN.values():
+                operation.ask(run, operation.stored, headers={"Origin": origin})
+                operation.ask(run, operation.wrong, headers={"Origin": origin})
+            run.ask("/auth", None, "POST", FORM | {"Origin": origin}, "username=team", key="")
 
 
 def rejected(exchanges):
@@ -401,7 +556,8 @@ def outside(exchanges):
         run.ask("/metrics", key="")
 
 
-SCENES = [results, odd, walks, bodies, house, administration, quotas, browsers, rejected, holes, outside]
+SCENES = [results, odd, walks, bodies, house, administration, quotas, browsers, rejected, holes, outside,
+          drop_in]
 
 
 def play():
@@ -416,16 +572,20 @@ def play():
 ID, FETCH, RESULT = "b83c352871c5d729e72dfa45fc78d6bc", "2195c191213f", "1a2017a8f7d2ae42"
 ETAG = "62d0faf3ab9501614bf6641d749dbce0"
 CURSOR = "ARogF6j30q5CAAAAAAAAAAE6cJUOgGiWvwrxfZiItmu07yYOmqPGc68AAAAAAAAgAQAAAAAAAAIKAAEA1OBn7cGAlUxJalHSr7gtcQ"
+TOKEN = ("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJ0ZWFtIiwiaXNzIjoicG9zdHVyZWdhdGUiLCJhdWQiOiJwY3JzIi"
+         "wiaWF0IjoxNzk1MzQxNjAwLCJleHAiOjE3OTUzNTYwMDAsImtpZCI6IjAxMjM0NTY3ODlhYmNkZWYifQ."
+         "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
 ESTIMATE = 2
 BEGUN = "2026-11-22T10:00:00Z"
 
-# header, the example whose answer it is taken from
+# header, the example whose answer it is taken from, its own name if that is another
 HEADERS = [
     ("ETag", "postures"), ("Cache-Control", "postures"), ("Vary", "postures"),
     ("Cache-Status", "postures"), ("Link", "postures"), ("Location", "accepted"),
     ("Retry-After", "accepted"), ("Preference-Applied", "accepted"),
     ("Allow", "problemMethodNotAllowed"), ("WWW-Authenticate", "problemUnauthorized"),
     ("Access-Control-Allow-Origin", "_browser"), ("Access-Control-Expose-Headers", "_browser"),
+    ("Deprecation", "_warned"), ("Sunset", "_warned"), ("Link", "_warned", "Successor"), ("Warning", "_warned"),
 ]
 
 
@@ -436,7 +596,23 @@ def moment(text):
 def stable_text(text):
     text = re.sub(r"cursor=[A-Za-z0-9_-]+", "cursor=" + CURSOR, text)
     text = re.sub(r"/fetches/[0-9a-f]{6,}", "/fetches/" + FETCH, text)
+    text = re.sub(r"^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", TOKEN, text)
     return re.sub(r'"[0-9a-f]{32}"', f'"{ETAG}"', text)
+
+
+def days_left(end):
+    return (moment(end) - moment(BEGUN)).days if end else None
+
+
+def stable_csv(text):
+    """A report, as of the time that all examples are of."""
+    rows = list(csv.DictReader(io.StringIO(text, newline="")))
+    out = io.StringIO(newline="")
+    writer = csv.DictWriter(out, rows[0].keys())
+    writer.writeheader()
+    for row in rows:
+        writer.writerow(row | {"firstSeen": BEGUN, "lastSeen": BEGUN, "daysLeft": days_left(row["endOfLife"])})
+    return out.getvalue()
 
 
 def stable(value):
@@ -445,12 +621,16 @@ def stable(value):
         return [stable(v) for v in value]
     if not isinstance(value, dict):
         return stable_text(value) if isinstance(value, str) else value
-    known = {"instance": ID, "cachedAge": 842, "seconds": 1.158}
+    known = {"cachedAge": 842, "seconds": 1.158}
+    if "title" in value and "status" in value:  # a problem: a posture has an instance, too
+        known["instance"] = ID
     changed = {k: known.get(k, stable(v)) for k, v in value.items()}
     if "fetchedAt" in value:  # a result
         life = moment(value["freshUntil"]) - moment(value["fetchedAt"])
         changed |= {"id": RESULT, "fetchedAt": BEGUN,
                     "freshUntil": (moment(BEGUN) + life).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    if "daysLeft" in value:  # a row of the report
+        changed |= {"firstSeen": BEGUN, "lastSeen": BEGUN, "daysLeft": days_left(value["endOfLife"])}
     if "estimateSeconds" in value:  # a fetch
         changed |= {"id": FETCH, "result": value["result"] and RESULT,
                     "estimateSeconds": value["estimateSeconds"] and ESTIMATE}
@@ -469,7 +649,7 @@ def asked(exchange):
     if len(target) > 200:
         target = f"{target[:60]}… ({len(target)} bytes)"
     headers = "".join(f", {k}: {v[:40]}{'…' if len(v) > 40 else ''}"
-                      for k, v in exchange.headers.items() if k != "Content-Type")
+                      for k, v in exchange.headers.items() if k not in ("Content-Type", "Authorization"))
     return f"{exchange.method} {target}{headers}"
 
 
@@ -484,17 +664,28 @@ def examples(exchanges):
         named[e.name] = e
         if e.name.startswith("_"):  # wanted for its headers alone
             continue
-        is_json = "json" in e.answer.headers.get("Content-Type", "")
-        text = e.answer.body.decode()
-        value = e.answer.json() if is_json else excerpt(text) if "pcrs_" in text else text
-        if e.name == "queryRequest":
-            value = json.loads(e.body)
-        made[e.name] = {"summary": asked(e), "value": stable(value)}
-    for header, name in HEADERS:
+        made[e.name] = {"summary": asked(e), "value": stable(value_of(e))}
+    for header, name, *own in HEADERS:
         text = named[name].answer.headers[header]
         value = ESTIMATE if header == "Retry-After" else stable_text(text)
-        made["header" + header.replace("-", "")] = {"value": value}
+        made["header" + (own[0] if own else header.replace("-", ""))] = {"value": value}
     return dict(sorted(made.items()))
+
+
+OF_REQUESTS = {"queryRequest", "postureInfoByPosture", "postureInfoByHost"}
+FIRST_ALONE = {"postureInfo1", "postureInfo5"}  # of many postures
+
+
+def value_of(exchange):
+    if exchange.name in OF_REQUESTS:
+        return json.loads(exchange.body)
+    if "json" in exchange.answer.headers.get("Content-Type", ""):
+        value = exchange.answer.json()
+        return value[:1] if exchange.name in FIRST_ALONE else value
+    text = exchange.answer.body.decode()
+    if exchange.name == "migrationCsv":
+        return stable_csv(text)
+    return excerpt(text) if "pcrs_" in text else text
 
 
 class Dumper(yaml.SafeDumper):

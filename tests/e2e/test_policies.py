@@ -330,6 +330,8 @@ class Life(harness.StackTest):
         # one that it does not have may be there by now; of another policy nothing is known
         self.assertEqual({p["hostId"] for p in postures(1001, [hosts[0], 4242], 2)["data"]}, {hosts[0]})
         postures(1002, hosts[:3], 3)
+        self.assertEqual(client.get("/v1/postures", policy=1001).json()["page"]["total"], 18)
+        self.assertEqual(calls(stack, "hostids"), 3, "all hosts, as they were a moment ago")
         client.get("/v1/postures", {"Cache-Control": "no-cache"}, policy=1001, host=hosts[:3])
         self.assertEqual(calls(stack, "hostids"), 4, "forced is forced")
 

@@ -30,7 +30,7 @@ parameters()
 endpoints()
 {
 	number '/^ROUTE\(/{=;s/^ROUTE\([A-Z_]+, "([^"]*)", ([A-Z_| ]*), (true|false),.*/\2|`\1`|\3/p;}' "$routes" |
-		sed -E -e 's/ \| /, /g' -e 's/METHOD_//g' -e 's/\*/{id}/' -e 's/true$/yes/' -e 's/false$/no/'
+		sed -E -e 's/ \| /, /g' -e 's/METHOD_//g' -e '/\/pcrs\//s/\*/{version}/' -e 's/\*/{id}/' -e 's/true$/yes/' -e 's/false$/no/'
 }
 
 gateway_problems()

@@ -126,6 +126,8 @@ broken_api nginx/posturegate/http.conf 's|/problems/misdirected|/problems/lost|'
 broken_api docs/api.md '/^\| .changedSince. /d'
 broken_api docs/api.md '/^\| GET, HEAD \| .\/readyz. /d'
 broken_api docs/api.md '/^\| .gateway-timeout. /d'
+broken_api docs/api.md '/^\| POST \| .\/auth. /d'
+broken_api docs/api.md '/^\| GET, HEAD \| .\/pcrs\//s/\{version\}/{id}/'
 broken_api docs/api.md '/^\| .limit. \| 1 to/p'
 
 fresh_metrics()
@@ -222,7 +224,7 @@ fresh_openapi()
 	mkdir -p "$tree/gateway/fetch"
 	for file in configure.ac docs/openapi.yaml nginx/posturegate/http.conf gateway/query/query_table.h \
 		gateway/front/route_table.h gateway/base/status_table.h gateway/base/limits.h \
-		gateway/fetch/normalise_table.h; do
+		gateway/fetch/normalise_table.h gateway/legacy/params_table.h; do
 		cp "$here/../../$file" "$tree/$file"
 	done
 }
@@ -255,6 +257,12 @@ broken_openapi gateway/base/status_table.h 's/"cursor-expired"/"cursor-gone"/'
 broken_openapi gateway/base/status_table.h '/^STATUS\(CURSOR_EXPIRED,/s/410/404/'
 broken_openapi nginx/posturegate/http.conf 's|/problems/misdirected|/problems/lost|'
 broken_openapi gateway/fetch/normalise_table.h '/^KEPT\(3,/d'
+broken_openapi gateway/legacy/params_table.h '/"assetState"/s/5\.0/4.0/'
+broken_openapi gateway/legacy/params_table.h '/"criticalityLabels"/d'
+broken_openapi gateway/query/query_table.h '/^WORD\(DEPLOYMENT, "cloud"/s/cloud/clouds/'
+broken_openapi docs/openapi.yaml "s|^  /auth:|  /login:|"
+broken_openapi docs/openapi.yaml "s/enum: .ON-PREM, CLOUD, ALL./enum: [ON-PREM, CLOUD]/"
+broken_openapi docs/openapi.yaml "/^        CLOUD_RESOURCE_ID: /d"
 broken_openapi docs/openapi.yaml "s|^  /readyz:|  /ready:|"
 broken_openapi docs/openapi.yaml "/^ +qds: .type: boolean/d"
 broken_openapi docs/openapi.yaml "/^ +- netBios/d"

@@ -20,6 +20,7 @@ PARAMETERS = "gateway/query/query_table.h"
 LIMITS = "gateway/base/limits.h"
 STATUSES = "gateway/base/status_table.h"
 MEMBERS = "gateway/fetch/normalise_table.h"
+OLD_PARAMETERS = "gateway/legacy/params_table.h"
 BUILD = "configure.ac"
 NGINX = "nginx/posturegate/http.conf"
 
@@ -33,6 +34,15 @@ USES = {
     "MIGRATION": ["/admin/v1/migration"],
 }
 IN_SEARCH = "IN(POSTURES) | IN(SUMMARY)"
+# The drop-in surface, by the names of params_table.h.
+DROP_IN = ("/auth", "/pcrs/")
+OLD_PATHS = {
+    "policyList": "/pcrs/{version}/posture/policy/list",
+    "hostids": "/pcrs/{version}/posture/hostids",
+    "postureInfo": "/pcrs/{version}/posture/postureInfo",
+}
+# Forms of a value that is 0 or 1.
+OLD_FLAGS = ("FLAG", "EVIDENCE", "EXTENDED", "COMPRESSION")
 # Words that are known and refused so far.
 REFUSED = {"format|ndjson", "format|csv", "partial|true"}
 # And where they are not.
@@ -88,9 +98,11 @@ class Document:
 
     def parameters(self):
         """(path, name, place of the schema, line) of each query parameter, and of each member of a
-        request's body."""
+        request's body; of the drop-in surface none."""
         for path, _, place in self.operations():
             operation = self.at(place)
+            if path.startswith(DROP_IN):
+                continue
             for i in range(len(operation.get("parameters", []))):
                 target = self.follow(place + ("parameters", i))
                 if self.at(target)["in"] == "query":
@@ -100,6 +112,16 @@ class Document:
                 for name in self.at(body)["properties"]:
                     target = body + ("properties", name)
                     yield path, name, target, self.lines[target]
+
+    def old_parameters(self):
+        """(api, name, first version, place of the schema, line) of those of the drop-in surface."""
+        apis = {path: api for api, path in OLD_PATHS.items()}
+        for path, _, place in self.operations():
+            for i in range(len(self.at(place).get("parameters", []) if path in apis else [])):
+                target = self.follow(place + ("parameters", i))
+                if self.at(target)["in"] == "query":
+                    first = self.at(target).get("x-first-version")
+                    yield apis[path], self.at(target)["name"], first, target + ("schema",), self.lines[target]
 
     def item(self, place):
         """The schema that holds for one value of a parameter."""
@@ -129,7 +151,8 @@ def routes_of_table():
             print(f"{ROUTES}:{line}: GET and HEAD do not go together; {DOCUMENT} says that they do")
         for name in names:
             if name != "HEAD":
-                found[f"{name} {path.replace('*', '{id}')} ({key})"] = f"{ROUTES}:{line}"
+                part = "{version}" if path.startswith(DROP_IN) else "{id}"
+                found[f"{name} {path.replace('*', part)} ({key})"] = f"{ROUTES}:{line}"
     return found
 
 
@@ -185,6 +208,46 @@ def parameters_of(document):
     return found
 
 
+def words_of_queries():
+    """Parameter of a query -> its words, in lower case."""
+    words = {}
+    for _, group, word in rows(PARAMETERS, r'^WORD\(([A-Z]+), "([^"]+)"'):
+        words.setdefault(group, []).append(word.lower())
+    return {name: words.get(group, [])
+            for _, name, group in rows(PARAMETERS, r"^(?:PARAM|INNER)\(([a-zA-Z]+), [A-Z_]+, [a-z_]+, ([A-Z]+),")}
+
+
+def old_parameters_of_table():
+    """Names with their first versions, and words."""
+    words = words_of_queries()
+    found = {}
+    for line, api, name, first, form, param in rows(
+            OLD_PARAMETERS, r'^LEGACY_PARAM\((\w+), "(\w+)", ([0-9.]+), ([A-Z]+), (\w+),'):
+        found[f"{api}|{name} since {first}"] = f"{OLD_PARAMETERS}:{line}"
+        own = ["0", "1"] if form in OLD_FLAGS else words.get(param, [])
+        if form in ("DIGITS", "WORDS"):
+            own = [w for w in own if w.isdigit() == (form == "DIGITS")]
+        found |= {f"{api}|{name}|{word}": f"{OLD_PARAMETERS}:{line}" for word in own}
+    return found
+
+
+def old_parameters_of(document):
+    found = {}
+    for api, name, first, place, line in document.old_parameters():
+        found[f"{api}|{name} since {first}"] = f"{DOCUMENT}:{line}"
+        for value in document.at(document.item(place)).get("enum", []):
+            found[f"{api}|{name}|{value.lower()}"] = f"{DOCUMENT}:{line}"
+    return found
+
+
+def old_members_of_table():
+    """Names as the upstream has them, in its order."""
+    found = []
+    for line, row, first, second in rows(MEMBERS, r"^(KEPT|LEAVES)\(\d+, (\w+), (\w+)"):
+        found.append((line, second if row == "KEPT" else first))
+    return {f"{i}. {name}": f"{MEMBERS}:{line}" for i, (line, name) in enumerate(found, 1)}
+
+
 def members_of_table():
     found = [(line, name) for line, name in rows(MEMBERS, r"^(?:KEPT|MADE)\(\d+, (\w+),")]
     return {f"{i}. {name}": f"{MEMBERS}:{line}" for i, (line, name) in enumerate(found, 1)}
@@ -231,10 +294,13 @@ def main():
     compare("version", versions, {document.at(place): f"{DOCUMENT}:{document.lines[place]}"})
     compare("operation", routes_of_table(), routes_of(document))
     compare("parameter", parameters_of_table(document.root["paths"]), parameters_of(document))
+    compare("old parameter", old_parameters_of_table(), old_parameters_of(document))
     schemas = ("components", "schemas")
     members = members_of_table()
     compare("member", members, members_of(document, schemas + ("Posture", "properties")))
     compare("field", members, members_of(document, schemas + ("Field", "enum")))
+    compare("old member", old_members_of_table(),
+            members_of(document, schemas + ("PostureOfUpstream", "properties")))
     problems = problems_of_table()
     place = schemas + ("ProblemType", "enum")
     compare("problem", {slug: at for slug, (at, _) in problems.items()},

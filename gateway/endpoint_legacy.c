@@ -1,0 +1,295 @@
+/* The drop-in surface: the upstream's own endpoints, answered in its own manner. */
+#include "config.h"
+
+#include <string.h>
+
+#include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
+#include "gateway/endpoints.h"
+#include "gateway/front/token.h"
+#include "gateway/legacy/lists.h"
+#include "gateway/request_legacy.h"
+
+#define LIST_RECORDS 1000 /* in one view of the store */
+
+/* As for /v1, but for the lifetime: such callers keep nothing. */
+static void
+tell_cache(struct request *r)
+{
+	const struct source *s = r->source;
+	switch (s->served) {
+	case SERVED_NONE:
+		break;
+	case SERVED_HIT:
+	case SERVED_STALE:
+		response_header(&r->response, "Cache-Status", "posturegate; hit%s",
+		    s->narrowed ? "; detail=contained" : "");
+		break;
+	default:
+		response_header(&r->response, "Cache-Status", "posturegate; fwd=%s%s", s->fwd,
+		    s->served == SERVED_COLLAPSED ? "; collapsed" : "; stored");
+	}
+}
+
+/* --- POST /auth */
+
+static enum status
+read_form(struct request *r, struct login_form *form, const char **ret_message)
+{
+	struct buf body;
+	size_t len;
+	*ret_message = NULL;
+	enum status st = conditions_length(r->fcgi, LOGIN_BODY_BYTES, &len);
+	if (st != STATUS_OK)
+		return st;
+	buf_init(&body, LOGIN_BODY_BYTES);
+	st = fcgi_read_body(r->fcgi, &body, len);
+	if (st == STATUS_OK)
+		st = login_form_read(body.data, body.len, form, ret_message);
+	crypto_wipe(body.data, body.cap);
+	buf_fini(&body);
+	return st;
+}
+
+enum step
+endpoint_auth(struct request *r)
+{
+	const struct gateway *g = r->gateway;
+	struct login_form form;
+	const char *message;
+	uint8_t key[TOKEN_KEY_BYTES];
+	char token[TOKEN_TEXT_BYTES];
+	int64_t now_s = r->now_ms / 1000, since_s;
+	enum status st = read_form(r, &form, &message);
+	if (st != STATUS_OK)
+		return request_problem(r, st, message);
+	st = access_login(g->access, form.username, form.password, now_s, &r->consumer, key);
+	login_form_wipe(&form);
+	if (st != STATUS_OK)
+		return request_problem(r, st, "The username or the password is wrong");
+	usage_count(
+	    g->usage, &(struct usage_call){
+			  .consumer = r->consumer->number, .endpoint = USAGE_AUTH, .now_s = now_s});
+	if (sunset_check(&g->sunset, r->consumer->legacy_until_s, API_POSTURE_INFO, NULL, now_s,
+		&since_s) != SUNSET_SERVED)
+		return legacy_ended(r, API_POSTURE_INFO, NULL, SUNSET_CONSUMER_ENDED, since_s);
+	access_token_write(g->signing_key, r->consumer, key, now_s, token);
+	r->response.http = 201;
+	response_header(&r->response, "Content-Type", "text/plain;charset=UTF-8");
+	response_header(&r->response, "Cache-Control", "no-store");
+	buf_str_add(&r->response.body, token);
+	return STEP_respond;
+}
+
+/* --- lists: of the policies, and of the hosts of policies */
+
+/* Every record of the result that the caller may see. */
+static enum status
+each_record(struct request *r, reader_record_f *record, void *ctx)
+{
+	struct filter filter = {.grant = r->consumer->all_policies ? NULL : &r->consumer->policies};
+	struct reader reader;
+	enum reader_state state = READER_MORE;
+	enum status st = STATUS_OK;
+	reader_init(&reader, r->gateway->cache, r->source->result, NULL, &filter);
+	reader.takes_incomplete = true; /* policies whose hosts are not known are named */
+	while (st == STATUS_OK && state == READER_MORE)
+		st = reader_take(&reader, LIST_RECORDS, LIMIT_PIECE_BYTES, record, ctx, &state);
+	reader_fini(&reader);
+	return st;
+}
+
+static enum step
+answer_list(struct request *r, enum status st, uint64_t records)
+{
+	if (st != STATUS_OK)
+		return request_problem_later(r, st, 0);
+	request_json(r);
+	tell_cache(r);
+	r->legacy->records = records;
+	r->legacy->bytes = r->response.body.len;
+	return STEP_respond;
+}
+
+static enum status
+on_policy(void *ctx, const struct reader_record *rec)
+{
+	return legacy_policies_add(ctx, rec->body, rec->body_len);
+}
+
+enum step
+endpoint_pcrs_policy_list(struct request *r)
+{
+	struct legacy_policies list;
+	legacy_policies_init(&list, &r->response.body, fetch_subscription(r->gateway->fetcher));
+	enum status st = each_record(r, on_policy, &list);
+	if (st == STATUS_OK)
+		st = legacy_policies_end(&list);
+	return answer_list(r, st, list.count);
+}
+
+static enum status
+on_policy_id(void *ctx, const struct reader_record *rec)
+{
+	return id_set_add(ctx, rec->row->policy);
+}
+
+/* Without policyId it is every policy that there is: the list of them is there now, and their hosts are
+ * looked for next. */
+static enum step
+go_on_to_hosts(struct request *r)
+{
+	struct id_set ids = {0};
+	uint64_t *list = NULL;
+	enum status st = each_record(r, on_policy_id, &ids);
+	id_set_settle(&ids);
+	if (st == STATUS_OK && (list = arena_array(&r->arena, ids.count + 1, sizeof *list)) == NULL)
+		st = STATUS_NO_MEMORY;
+	if (st == STATUS_OK && ids.count > 0)
+		memcpy(list, ids.ids, ids.count * sizeof *list);
+	const struct id_list policies = {list, ids.count};
+	id_set_fini(&ids);
+	if (st == STATUS_OK && policies.count > 0)
+		return legacy_hosts_of(r, &policies);
+	buf_str_add(&r->response.body, "[]");
+	return answer_list(r, st, 0);
+}
+
+struct hosts_out {
+	struct legacy_hosts list;
+	uint64_t records;
+};
+
+static enum status
+on_host(void *ctx, const struct reader_record *rec)
+{
+	struct hosts_out *out = ctx;
+	out->records++;
+	return legacy_hosts_add(&out->list, rec->body, rec->body_len);
+}
+
+enum step
+endpoint_pcrs_hostids(struct request *r)
+{
+	const struct cache_manifest *m = cache_manifest(r->source->result);
+	const struct query *q = &r->source->query;
+	const struct id_list errors = {m->host_errors, m->host_error_count};
+	struct hosts_out out = {.records = 0};
+	if (q->kind == KIND_POLICIES)
+		return go_on_to_hosts(r);
+	legacy_hosts_init(&out.list, &r->response.body, &q->policies, &errors,
+	    fetch_subscription(r->gateway->fetcher));
+	enum status st = each_record(r, on_host, &out);
+	if (st == STATUS_OK)
+		st = legacy_hosts_end(&out.list);
+	return answer_list(r, st, out.records);
+}
+
+/* --- POST /pcrs/VERSION/posture/postureInfo */
+
+#define STATUS_WAIT_MS 20000 /* for the first record or a failure; then 200 */
+
+static void
+open_reader(struct request *r, struct source *s, struct reader *reader)
+{
+	struct filter filter = {.query = s->narrowed ? &s->rest : NULL};
+	if (!r->consumer->all_policies && s->query.policies.count == 0)
+		filter.grant = &r->consumer->policies;
+	reader_init(reader, r->gateway->cache, s->served != SERVED_NONE ? s->result : NULL,
+	    s->flight, &filter);
+}
+
+static enum status
+open_stream(struct request *r)
+{
+	struct legacy *l = r->legacy;
+	const struct query *q = &l->asked.query;
+	struct shape_view view = {
+	    .shape = shape_find(l->version, r->routed.part_len),
+	    .evidence = q->evidence,
+	    .cloud = q->cloud,
+	    .qds = q->qds,
+	    .hide_evidence = !r->consumer->evidence,
+	};
+	for (size_t i = 0; i < l->source_count; i++) {
+		open_reader(r, &l->sources[i], &l->readers[i]);
+		l->reader_count++;
+	}
+	l->streaming = true; /* whether or not it can: it is freed then */
+	return legacy_stream_init(&l->stream, l->readers, l->reader_count, &view, l->asked.plain);
+}
+
+/* A source has failed before anything was sent: something older may stand in for it, as long as nothing
+ * of it was given. */
+static enum step
+stand_in(struct request *r, enum status st)
+{
+	struct legacy *l = r->legacy;
+	size_t at = l->stream.at;
+	struct flight_view v;
+	r->source = &l->sources[at];
+	if (r->source->flight == NULL || l->readers[at].gave)
+		return request_problem_later(r, st, 0);
+	flight_look(r->source->flight, &v);
+	if (v.status != st)
+		return request_problem_later(r, st, 0);
+	enum step next = source_failed(r);
+	if (next == STEP_answer) {
+		reader_fini(&l->readers[at]);
+		open_reader(r, r->source, &l->readers[at]);
+	}
+	return next;
+}
+
+static enum step
+prepare_stream(struct request *r)
+{
+	struct legacy *l = r->legacy;
+	int64_t until_ms = clock_mono_ms() + STATUS_WAIT_MS, from_us = clock_mono_us();
+	enum step next = STEP_answer;
+	while (next == STEP_answer) {
+		enum status st = legacy_stream_prepare(&l->stream, until_ms);
+		if (st == STATUS_OK)
+			break;
+		next = l->stream.at < l->source_count ? stand_in(r, st)
+						      : request_problem_later(r, st, 0);
+	}
+	r->source->waited_us = clock_mono_us() - from_us;
+	return next;
+}
+
+/* For the log and the metrics: of several the one that needed the upstream most. */
+static void
+sum_up(struct request *r)
+{
+	struct legacy *l = r->legacy;
+	for (size_t i = 0; i < l->source_count; i++) {
+		struct source *s = &l->sources[i];
+		if (s->served == SERVED_NONE)
+			s->served = source_served(s);
+		if (i == 0 || s->served > r->source->served)
+			r->source = s;
+	}
+}
+
+enum step
+endpoint_pcrs_posture_info(struct request *r)
+{
+	struct legacy *l = r->legacy;
+	if (!workers_enter(r->worker, WORKER_STREAMING))
+		return request_problem_later(r, STATUS_BUSY, 0);
+	enum status st = open_stream(r);
+	if (st != STATUS_OK)
+		return request_problem_later(r, st, 0);
+	if (prepare_stream(r) == STEP_respond)
+		return STEP_respond;
+	sum_up(r);
+	/* gzip is the entity, not its coding: such clients inflate what they get, whatever it is called */
+	response_header(
+	    &r->response, "Content-Type", l->asked.plain ? "application/json" : "application/gzip");
+	response_header(&r->response, "Cache-Control", "no-store");
+	tell_cache(r);
+	r->response.next = legacy_stream_next;
+	r->response.next_ctx = &l->stream;
+	return STEP_respond;
+}

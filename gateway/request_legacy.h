@@ -1,0 +1,51 @@
+/* Calls in the upstream's own protocol, on their way through the steps: what differs from /v1 in parse,
+ * lookup and follow. One call of postureInfo can ask for several policies, with hosts of their own:
+ * each becomes a query, and so a source, of its own, so that all callers share their results.
+ *
+ * Threads: one request, one worker.
+ */
+#ifndef GATEWAY_REQUEST_LEGACY_H
+#define GATEWAY_REQUEST_LEGACY_H
+
+#include "gateway/legacy/params.h"
+#include "gateway/legacy/stream.h"
+#include "gateway/legacy/sunset.h"
+#include "gateway/request_state.h"
+
+struct legacy {
+	enum upstream_api api;
+	const char *version; /* "1.0" */
+	unsigned version_index;
+	struct legacy_asked asked;
+	bool streams;     /* its answer is one of postures */
+	bool without_sca; /* the version had SCA assets, and what answers has none: to be told */
+	/* of postureInfo: one for each policy asked for */
+	struct id_list policies;
+	struct source *sources;
+	size_t source_count;
+	struct reader
+	    *readers; /* of the sources, in their order; initialised so far: reader_count */
+	size_t reader_count;
+	struct legacy_stream stream;
+	bool streaming;          /* in that class of workers, with the stream initialised */
+	uint64_t records, bytes; /* given, of other answers */
+};
+
+/* Finds the version; r->legacy is there from now on. False: the vendor never had it, or no memory. */
+bool legacy_route(struct request *r);
+/* The steps of such a request. */
+enum step legacy_parse(struct request *r);
+enum step legacy_lookup(struct request *r);
+enum step legacy_follow(struct request *r); /* where the answer streams: all fetches are begun */
+
+/* Of hostids without policyId, once the policies are known: the step that looks for their hosts. */
+enum step legacy_hosts_of(struct request *r, const struct id_list *policies);
+/* The answer where a cut-off has come. version: NULL for /auth. */
+enum step legacy_ended(struct request *r, enum upstream_api api, const char *version,
+    enum sunset_verdict verdict, int64_t since_s);
+/* The headers that every answer of the drop-in surface has. */
+void legacy_headers(struct request *r);
+/* Counts the call for the migration report; frees what it holds. Fine if it is none. */
+void legacy_fini(struct request *r);
+
+#endif
