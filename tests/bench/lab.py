@@ -183,13 +183,15 @@ def free_ports(count):
 class Stack(harness.Stack):
     """simulator, gateway and nginx; `with Stack(...) as stack:` starts and ends them."""
 
-    def __init__(self, hosts_per_call=ONE_CALL, **simulator):
-        super().__init__(simulator=SIMULATOR | simulator, settings={
+    def __init__(self, hosts_per_call=ONE_CALL, consumers=None, **simulator):
+        super().__init__(simulator=SIMULATOR | simulator, consumers=consumers, settings={
             # as in production: nothing is logged for each call and page but the one line
             "gateway": {"log_level": "info"},
-            "upstream": {"hosts_per_call": hosts_per_call, "rate_calls": 100000},
+            "upstream": {"hosts_per_call": hosts_per_call, "rate_calls": 10000},
         })
         self.port, self.cached_port = free_ports(2)
+        self.files_dir = self.dir / "nginx" / "files"       # what nginx serves under /files/
+        self.files_dir.mkdir()
         harness.render(HERE / "nginx.conf.in", self.dir / "nginx" / "nginx.conf",
                        DIR=self.dir / "nginx", SOCKET=self.gateway_socket,
                        LISTEN=f"unix:{self.nginx_socket}", PORT=self.port,

@@ -6,5 +6,6 @@ EXTRA_DIST += \
 	tests/bench/memory.py \
 	tests/bench/hot.py \
 	tests/bench/deep.py \
+	tests/bench/legacy.py \
 	tests/bench/peer.py \
 	tests/bench/nginx.conf.in
