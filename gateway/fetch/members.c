@@ -229,6 +229,28 @@ members_next(struct member_walk *w, struct split_member *ret)
 }
 
 bool
+members_expect(
+    struct member_walk *w, const char *intro, size_t intro_len, struct split_member *ret)
+{
+	const char *at = w->at;
+	if ((size_t)(w->end - at) <= intro_len || *at != (w->begun ? ',' : '{') ||
+	    memcmp(at + 1, intro + 1, intro_len - 1) != 0)
+		return false;
+	const char *value = at + intro_len, *behind = skip_value(value, w->end);
+	if (behind == NULL || (size_t)(behind - at) > UINT32_MAX)
+		return false;
+	*ret = (struct split_member){
+	    .name = at + 2,
+	    .name_len = (uint32_t)(intro_len - (sizeof ",\"\":" - 1)),
+	    .value_len = (uint32_t)(behind - value),
+	    .value = value,
+	};
+	w->at = behind;
+	w->begun = true;
+	return true;
+}
+
+bool
 members_find(const char *object, size_t len, const char *name, struct split_member *ret)
 {
 	struct member_walk w;

@@ -41,6 +41,11 @@ void members_begin(struct member_walk *w, const char *object, size_t len);
 /* WALK_MEMBER: *ret is the next member, borrowed from the object's text. WALK_END: there is none,
  * and the object ended where its text did. */
 enum walk members_next(struct member_walk *w, struct split_member *ret);
+/* The same for a member that most likely comes next, as `,"name":` without white space, so that
+ * nothing has to be looked for. False, and nothing is taken, if it does not, or if what follows is no
+ * value: members_next() knows. */
+bool members_expect(
+    struct member_walk *w, const char *intro, size_t intro_len, struct split_member *ret);
 /* The last member of that name, as a reader would take it that knows no duplicates. False if
  * there is none, or if the value is no object. */
 bool members_find(const char *object, size_t len, const char *name, struct split_member *ret);

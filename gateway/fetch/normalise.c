@@ -490,8 +490,22 @@ put_note(struct buf *memo, uint8_t number, enum how how, const char *text, size_
 }
 
 struct memo {
+	uint64_t noted, named;            /* a bit for each number that has one */
 	struct note notes[64], names[64]; /* by number */
 };
+static const struct note no_note = {.how = HOW_AS_IS};
+
+static const struct note *
+note_of(const struct memo *m, uint8_t number)
+{
+	return (m->noted >> number & 1) != 0 ? &m->notes[number] : &no_note;
+}
+
+static const struct note *
+name_of(const struct memo *m, uint8_t number)
+{
+	return (m->named >> number & 1) != 0 ? &m->names[number] : &no_note;
+}
 
 static bool
 take_varint(const uint8_t **at, const uint8_t *end, uint64_t *ret)
@@ -516,13 +530,15 @@ take_note(struct memo *m, const uint8_t **at, const uint8_t *end)
 	uint8_t number = head & 63;
 	enum how how = head >> 6;
 	struct note *note = how == HOW_NAME ? &m->names[number] : &m->notes[number];
+	uint64_t *had = how == HOW_NAME ? &m->named : &m->noted, bit = UINT64_C(1) << number;
 
-	if (rows[number] == 0 || note->how != HOW_AS_IS)
+	if (rows[number] == 0 || (*had & bit) != 0)
 		return false;
 	bool left = table[rows[number] - 1].name == NULL;
 	if (left && how == HOW_ABSENT)
 		return false;
-	note->how = how;
+	*had |= bit;
+	*note = (struct note){.how = how};
 	if (how == HOW_OTHER && left)
 		return take_varint(at, end, &note->figure);
 	if (how == HOW_TEXT || how == HOW_NAME) {
@@ -540,10 +556,7 @@ static bool
 read_memo(const uint8_t *memo, size_t len, struct memo *ret)
 {
 	const uint8_t *end = memo + len;
-	for (size_t i = 0; i < ARRAY_LEN(ret->notes); i++) {
-		ret->notes[i] = (struct note){.how = HOW_AS_IS};
-		ret->names[i] = (struct note){.how = HOW_AS_IS};
-	}
+	ret->noted = ret->named = 0;
 	while (memo < end)
 		if (!take_note(ret, &memo, end))
 			return false;
@@ -916,11 +929,13 @@ take_apart(const char *body, size_t len, struct parts *ret)
 {
 	members_begin(&ret->rest, body, len);
 	for (size_t i = 0; i < ROWS; i++) {
-		ret->values[i] = (struct split_member){.name = NULL};
-		if (table[i].name == NULL)
+		const struct member *row = &table[i];
+		struct split_member *m = &ret->values[i];
+		*m = (struct split_member){.name = NULL};
+		if (row->name == NULL || members_expect(&ret->rest, row->intro, row->intro_len, m))
 			continue;
-		if (members_next(&ret->rest, &ret->values[i]) != WALK_MEMBER ||
-		    !is_named(&ret->values[i], table[i].name, table[i].name_len))
+		if (members_next(&ret->rest, m) != WALK_MEMBER ||
+		    !is_named(m, row->name, row->name_len))
 			return false;
 	}
 	return true;
@@ -1021,32 +1036,35 @@ name_slice(const struct member *row, const struct split_member *value, const str
 	return true;
 }
 
+/* What a status shows of its exception. */
+static const struct note exception_note = {.how = HOW_OTHER};
+
 /* The upstream's member of a row, if it had one. */
 static bool
 explode_row(size_t at, struct explosion *e)
 {
 	const struct member *row = &table[at];
 	const struct split_member *value = &e->parts.values[at], *next = value + 1;
-	struct note note = e->memo.notes[row->number];
+	const struct note *note = note_of(&e->memo, row->number);
 	struct normal_slice *s;
 
-	if (row->name == NULL && note.how == HOW_AS_IS)
+	if (row->name == NULL && note->how == HOW_AS_IS)
 		return true;
-	if (note.how == HOW_ABSENT)
+	if (note->how == HOW_ABSENT)
 		return is_null(value->value, value->value_len);
-	if (row->fix == FIX_STATUS && note.how == HOW_AS_IS &&
+	if (row->fix == FIX_STATUS && note->how == HOW_AS_IS &&
 	    is_text(next->value, next->value_len, "true"))
-		note.how = HOW_OTHER;
+		note = &exception_note;
 	s = slice_new(e->to, row->number);
-	if (s == NULL || !name_slice(row, value, &e->memo.names[row->number], s))
+	if (s == NULL || !name_slice(row, value, name_of(&e->memo, row->number), s))
 		return false;
-	if (note.how == HOW_TEXT && row->inside == NULL) {
-		s->value = note.text;
-		s->value_len = (uint32_t)note.len;
-		return note.len <= UINT32_MAX;
+	if (note->how == HOW_TEXT && row->inside == NULL) {
+		s->value = note->text;
+		s->value_len = (uint32_t)note->len;
+		return note->len <= UINT32_MAX;
 	}
-	if (note.how != HOW_AS_IS)
-		return make_value(row, value, &note, e, s);
+	if (note->how != HOW_AS_IS)
+		return make_value(row, value, note, e, s);
 	s->value = value->value;
 	s->value_len = value->value_len;
 	s->whole = s->name == value->name && s->name + s->name_len + 2 == s->value;

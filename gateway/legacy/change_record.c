@@ -94,17 +94,15 @@ settle(struct change_record *r, struct normal_slice *s, const struct buf *text)
 bool
 change_record_drop(struct change_record *r, uint8_t number)
 {
-	struct normal_slices *s = &r->slices;
-	size_t kept = 0, count = s->count;
-	for (size_t i = 0; i < count; i++) {
-		if (s->list[i].number == number)
-			continue;
-		if (kept != i)
-			s->list[kept] = s->list[i];
-		kept++;
-	}
-	s->count = kept;
-	return kept != count;
+	struct normal_slice *s = find(r, number), *end = r->slices.list + r->slices.count;
+	if (s == NULL)
+		return false;
+	struct normal_slice *kept = s;
+	while (++s < end)
+		if (s->number != number)
+			*kept++ = *s;
+	r->slices.count = (size_t)(kept - r->slices.list);
+	return true;
 }
 
 bool
