@@ -229,8 +229,7 @@ members_next(struct member_walk *w, struct split_member *ret)
 }
 
 bool
-members_expect(
-    struct member_walk *w, const char *intro, size_t intro_len, struct split_member *ret)
+members_expect(struct member_walk *w, const char *intro, size_t intro_len, struct split_member *ret)
 {
 	const char *at = w->at;
 	if ((size_t)(w->end - at) <= intro_len || *at != (w->begun ? ',' : '{') ||

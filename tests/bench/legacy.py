@@ -19,6 +19,7 @@ CODINGS = {"gzip": {}, "plain": {"compressionRequired": "0"}}
 WHOLE, HOST, CUT = "the whole policy", "one host", "one host of the whole policy"
 CALLS = {WHOLE: 1, HOST: 400, CUT: 400}     # in one repetition, on one connection
 OURS, FILE = "posturegate", "a file"
+AT_ONCE, AT_ONCE_S = 16, 3          # readers of a megabyte a second
 
 
 class Speaker:
@@ -75,7 +76,7 @@ class Legacy:
         self.rounds = 3 if quick else 7
         self.rows = [Row(size, version, coding) for size in CALLS for version in VERSIONS
                      for coding in CODINGS]
-        self.before = self.peak = 0
+        self.before = self.peak = self.idle = self.at_once = 0
 
     def run(self):
         self.curl = lab.tool("curl")
@@ -90,6 +91,7 @@ class Legacy:
                 for row in self.rows:
                     self.measure(row)
                 lab.note(f"legacy: round {number + 1}/{self.rounds}")
+            self.measure_at_once(self.rows[0])
         return self
 
     # --- the answers
@@ -134,16 +136,34 @@ class Legacy:
     def measure(self, row):
         gateway, nginx = self.cpu()
         with lab.Watch(self.stack.gateway.pid) as watch:
-            row.wall[OURS].add(self.take(row, [
-                "-H", f"@{self.stack.dir}/token", "-H", "Content-Type: application/json",
-                "--data-binary", f"@{self.stack.dir}/body-{list(CALLS).index(row.size)}"],
-                row.target))
+            row.wall[OURS].add(self.take(row, self.asking(row), row.target))
         self.peak = max(self.peak, watch.peak)
         now_gateway, now_nginx = self.cpu()
         row.gateway.add(now_gateway - gateway)
         row.nginx.add(now_nginx - nginx)
         row.wall[FILE].add(self.take(row, [], f"/files/{row.file}"))
         row.file_nginx.add(self.cpu()[1] - now_nginx)
+
+    def asking(self, row):
+        return ["-H", f"@{self.stack.dir}/token", "-H", "Content-Type: application/json",
+                "--data-binary", f"@{self.stack.dir}/body-{list(CALLS).index(row.size)}"]
+
+    def measure_at_once(self, row):
+        """What it holds for readers so slow that their answers are all under way at once."""
+        url = f"http://127.0.0.1:{self.stack.port}{row.target}"
+        argv = [self.curl, "--silent", "--fail", "--noproxy", "*", "--limit-rate", "1M",
+                "--output", "/dev/null", *self.asking(row), url]
+        self.idle = lab.anonymous_bytes(self.stack.gateway.pid)
+        with lab.Watch(self.stack.gateway.pid) as watch:
+            readers = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(AT_ONCE)]
+            time.sleep(AT_ONCE_S)
+            under_way = all(r.poll() is None for r in readers)
+            for reader in readers:
+                reader.terminate()
+                reader.wait()
+        self.at_once = watch.peak
+        if not under_way:
+            raise RuntimeError(f"slow readers were not slow enough\n{self.stack.logs()}")
 
     def cpu(self):
         return lab.cpu_s(self.stack.gateway.pid), self.stack.nginx_cpu_s()
@@ -179,7 +199,9 @@ class Legacy:
                 f"{CALLS[HOST]} on one connection a round, curl's start included.\n\n"
                 f"{lab.table(heads, [self.figures(r) for r in self.rows])}\n\n"
                 f"Anonymous memory of the gateway: {self.before / lab.MB:.1f} MB before the first "
-                f"fetch, {self.peak / lab.MB:.1f} MB at its highest while it answered.")
+                f"fetch, {self.peak / lab.MB:.1f} MB at its highest while it answered one call at a "
+                f"time; {self.idle / lab.MB:.1f} MB after them, and {self.at_once / lab.MB:.1f} MB "
+                f"with {AT_ONCE} slow readers of the first row at once.")
 
     def targets(self):
         large = [r for r in self.rows if r.size == WHOLE]

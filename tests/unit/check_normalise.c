@@ -841,6 +841,7 @@ START_TEST(tells_a_body_that_is_no_normal_form)
 {
 	static const char *const bodies[] = {
 	    "", "{", "{}", "null", "{\"id\":1}", "{\"id\":1,\"instance\":null"};
+	static const char *const members[] = {"\"id\":", "\"exception\":", "\"cloudResourceId\":"};
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		ck_status(normalise_inverse(bodies[i], strlen(bodies[i]), NULL, 0, &back),
 		    STATUS_CORRUPT);
@@ -848,6 +849,14 @@ START_TEST(tells_a_body_that_is_no_normal_form)
 		    STATUS_CORRUPT);
 	}
 	expect_same(whole);
+	/* a name of the right length, and not the right one */
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		char *name = strstr(buf_str(&body), members[i]);
+		ck_assert_ptr_nonnull(name);
+		name[2] ^= 1;
+		ck_status(run_back(), STATUS_CORRUPT);
+		name[2] ^= 1;
+	}
 	for (size_t len = 0; len < body.len; len++) {
 		/* of exactly this size, so that a sanitizer sees what is read beyond */
 		char *copy = malloc(len > 0 ? len : 1);
@@ -860,6 +869,42 @@ START_TEST(tells_a_body_that_is_no_normal_form)
 			ck_abort_msg("cut at %zu", len);
 		free(copy);
 	}
+}
+END_TEST
+
+/* The body with white space around the colons and commas of its members. */
+static void
+space_out(const struct buf *from, struct buf *to)
+{
+	int depth = 0;
+	bool in_text = false;
+	for (size_t i = 0; i < from->len; i++) {
+		char c = from->data[i];
+		bool between = !in_text && depth == 1 && (c == ',' || c == ':');
+		buf_str_add(to, between ? "\n " : "");
+		buf_byte(to, c);
+		buf_str_add(to, between ? "\t" : "");
+		if (c == '\\')
+			buf_byte(to, from->data[++i]);
+		else if (c == '"')
+			in_text = !in_text;
+		else if (!in_text)
+			depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+	}
+}
+
+START_TEST(takes_a_body_apart_however_it_is_spaced)
+{
+	struct buf spaced;
+	buf_init(&spaced, MIB);
+	expect_same(whole);
+	space_out(&body, &spaced);
+	ck_assert_uint_gt(spaced.len, body.len + 200);
+	buf_reset(&back);
+	ck_status(normalise_inverse(spaced.data, spaced.len, (uint8_t *)memo.data, memo.len, &back),
+	    STATUS_OK);
+	ck_assert_str_eq(buf_str(&back), whole);
+	buf_fini(&spaced);
 }
 END_TEST
 
@@ -1051,6 +1096,7 @@ main(void)
 	tcase_add_test(tc, gives_compact_records_in_upstream_order_back_to_the_byte);
 	tcase_add_test(tc, tells_a_memo_that_does_not_fit);
 	tcase_add_test(tc, tells_a_body_that_is_no_normal_form);
+	tcase_add_test(tc, takes_a_body_apart_however_it_is_spaced);
 	tcase_add_test(tc, survives_any_damage);
 	tcase_add_test(tc, passes_a_full_buffer_on);
 	tcase_add_test(tc, comes_apart_into_what_the_upstream_sent);
