@@ -1,5 +1,5 @@
-"""Legacy: stored answers in the upstream's own protocol through nginx, gzip'd and plain, beside nginx
-sending the same bytes from files. One client at a time: a call is one thread of the gateway."""
+"""Legacy: stored answers in the upstream's own protocol through nginx, gzip'd and plain, beside
+nginx sending the same bytes from files. One client at a time: a call is one thread of the gateway."""
 
 import gzip
 import http.client
@@ -55,9 +55,10 @@ class Row:
         parameters = {"evidenceRequired": "1"} | CODINGS[coding]
         self.target = (f"/pcrs/{version}/posture/postureInfo?"
                        f"{urllib.parse.urlencode(parameters)}")
-        self.file = f"{list(CALLS).index(size)}-{version}-{coding}"
+        self.number = list(CALLS).index(size)
+        self.file = f"{self.number}-{version}-{coding}"
         self.wall = {OURS: lab.Series(), FILE: lab.Series()}
-        self.gateway, self.nginx, self.file_nginx = lab.Series(), lab.Series(), lab.Series()
+        self.gateway, self.nginx = lab.Series(), lab.Series()
         self.json_bytes = self.bytes = None
 
     def rate(self, series):
@@ -113,13 +114,13 @@ class Legacy:
         return json.dumps([asked[0] | {"hostIds": [str(h) for h in hosts]}])
 
     def has_records(self, speaker, asked, host):
-        """A few hosts resolve and have none; of 5.0, where the result is looked for first."""
+        """A few hosts resolve and have none."""
         row = next(r for r in self.rows if r.size == HOST)
         return len(speaker.ask("POST", row.target, self.body(asked, [host]))) > 1000
 
     def save(self, speaker, size, bodies):
-        (self.stack.dir / f"body-{list(CALLS).index(size)}").write_text(bodies[size])
         rows = [r for r in self.rows if r.size == size]
+        (self.stack.dir / f"body-{rows[0].number}").write_text(bodies[size])
         # what leaves while it is fetched has more flushes in it
         speaker.ask("POST", rows[0].target, bodies[size])
         for row in rows:
@@ -142,11 +143,10 @@ class Legacy:
         row.gateway.add(now_gateway - gateway)
         row.nginx.add(now_nginx - nginx)
         row.wall[FILE].add(self.take(row, [], f"/files/{row.file}"))
-        row.file_nginx.add(self.cpu()[1] - now_nginx)
 
     def asking(self, row):
         return ["-H", f"@{self.stack.dir}/token", "-H", "Content-Type: application/json",
-                "--data-binary", f"@{self.stack.dir}/body-{list(CALLS).index(row.size)}"]
+                "--data-binary", f"@{self.stack.dir}/body-{row.number}"]
 
     def measure_at_once(self, row):
         """What it holds for readers so slow that their answers are all under way at once."""
