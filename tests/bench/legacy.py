@@ -19,7 +19,7 @@ CODINGS = {"gzip": {}, "plain": {"compressionRequired": "0"}}
 WHOLE, HOST, CUT = "the whole policy", "one host", "one host of the whole policy"
 CALLS = {WHOLE: 1, HOST: 400, CUT: 400}     # in one repetition, on one connection
 OURS, FILE = "posturegate", "a file"
-AT_ONCE, AT_ONCE_S = 16, 3          # readers of a megabyte a second
+AT_ONCE, AT_ONCE_S = 16, 3          # readers, each slow enough for ten times that
 
 
 class Speaker:
@@ -151,8 +151,8 @@ class Legacy:
     def measure_at_once(self, row):
         """What it holds for readers so slow that their answers are all under way at once."""
         url = f"http://127.0.0.1:{self.stack.port}{row.target}"
-        argv = [self.curl, "--silent", "--fail", "--noproxy", "*", "--limit-rate", "1M",
-                "--output", "/dev/null", *self.asking(row), url]
+        argv = [self.curl, "--silent", "--fail", "--noproxy", "*", "--output", "/dev/null",
+                "--limit-rate", str(row.bytes // (10 * AT_ONCE_S)), *self.asking(row), url]
         self.idle = lab.anonymous_bytes(self.stack.gateway.pid)
         with lab.Watch(self.stack.gateway.pid) as watch:
             readers = [subprocess.Popen(argv, stdin=subprocess.DEVNULL) for _ in range(AT_ONCE)]
