@@ -333,9 +333,12 @@ take_if(struct request *r, unsigned more, enum query_evidence evidence, enum ver
 		cache_release(result);
 		return false;
 	}
-	take_query(s, &broader, of_all_hosts);
+	/* hosts that are all there are need not be looked for in each row */
+	const struct cache_manifest *m = cache_manifest(result);
+	take_query(s, &broader, of_all_hosts && m->host_count != s->query.hosts.count);
 	cache_release(s->result);
 	s->result = result;
+	s->fwd = NULL;
 	s->served = verdict == VERDICT_FRESH ? SERVED_HIT : SERVED_STALE;
 	s->stale = STALE_AGE;
 	if (verdict == VERDICT_STALE && !r->conditions.only_if_cached)
