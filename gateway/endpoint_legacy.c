@@ -283,6 +283,9 @@ endpoint_pcrs_posture_info(struct request *r)
 		return request_problem_later(r, st, 0);
 	if (prepare_stream(r) == STEP_respond)
 		return STEP_respond;
+	if (!legacy_subscription_holds(r))
+		return request_problem(
+		    r, STATUS_BAD_REQUEST, "subscriptionId is not that of the account");
 	sum_up(r);
 	/* gzip is the entity, not its coding: such clients inflate what they get, whatever it is called */
 	response_header(

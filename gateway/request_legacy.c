@@ -87,15 +87,33 @@ read_body(struct request *r, const struct legacy *l, struct legacy_wants *ret_wa
 	return st;
 }
 
-/* What is the subscription's that the upstream tells of itself need not be said, and is not: so that
- * queries with and without it share their results. */
 static uint64_t
-subscription_to_say(const struct request *r, uint64_t given)
+known_subscription(const struct request *r)
 {
 	const struct gateway *g = r->gateway;
-	uint64_t known = g->settings->subscription != 0 ? g->settings->subscription
-							: fetch_subscription(g->fetcher);
+	return g->settings->subscription != 0 ? g->settings->subscription
+					      : fetch_subscription(g->fetcher);
+}
+
+/* The subscription that the upstream tells of itself need not be said, and is not: so that queries with
+ * and without it share their results. Before it has told any, the one that is given is taken for it,
+ * and held against it later. */
+static uint64_t
+subscription_to_say(struct request *r, uint64_t given)
+{
+	uint64_t known = known_subscription(r), *unproved = &r->legacy->unproved_subscription;
+	if (known == 0 && (*unproved == 0 || *unproved == given)) {
+		*unproved = given;
+		return 0;
+	}
 	return given == known ? 0 : given;
+}
+
+bool
+legacy_subscription_holds(const struct request *r)
+{
+	uint64_t known = known_subscription(r), unproved = r->legacy->unproved_subscription;
+	return unproved == 0 || known == 0 || known == unproved;
 }
 
 static enum status

@@ -17,7 +17,8 @@ struct legacy {
 	const char *version; /* "1.0" */
 	unsigned version_index;
 	struct legacy_asked asked;
-	bool streams;     /* its answer is one of postures */
+	uint64_t unproved_subscription; /* given before the upstream had told its own; 0: none */
+	bool streams;                   /* its answer is one of postures */
 	bool without_sca; /* the version had SCA assets, and what answers has none: to be told */
 	/* of postureInfo: one for each policy asked for */
 	struct id_list policies;
@@ -43,6 +44,8 @@ enum step legacy_hosts_of(struct request *r, const struct id_list *policies);
 /* The answer where a cut-off has come. version: NULL for /auth. */
 enum step legacy_ended(struct request *r, enum upstream_api api, const char *version,
     enum sunset_verdict verdict, int64_t since_s);
+/* False: what was given for the subscription is another one, as the upstream has told since. */
+bool legacy_subscription_holds(const struct request *r);
 /* The headers that every answer of the drop-in surface has. */
 void legacy_headers(struct request *r);
 /* Counts the call for the migration report; frees what it holds. Fine if it is none. */
