@@ -230,6 +230,8 @@ query_from_canon(struct arena *a, const char *text, size_t len, struct query *re
 	if (len > LIMIT_CANON_BYTES || !take_kind(text, len, &kind, &pairs))
 		return STATUS_CORRUPT;
 	param_reader_init(&reader, a, NULL);
+	/* the drop-in surface takes as many hosts as a query may have IDs, and a policy beside them */
+	reader.ids_left = 2 * LIMIT_QUERY_IDS;
 	bool taken = take_pairs(&reader, &given, pairs, text + len);
 	if (taken)
 		param_check_rules(a, kinds[kind].use, given, &errors);
