@@ -1,5 +1,5 @@
 """What is judged of the run as a whole, from what was written down: the upstream's side, the
-gateway's log, its process, the probes. Pure functions and one sampler; test_audit.py tries them on
+gateway's log, its process, the probes. Pure functions and one sampler; test_judges.py tries them on
 runs that went wrong.
 """
 
@@ -92,6 +92,31 @@ def judge_logins(logins, causes, mended, life_s):
             last_good = at
         rejected_at = at if status in (401, 403) else None
     return wrong
+
+
+# --- (f) the migration report
+
+KEPT_EVERY_S = 75   # sums are written down once a minute, at a round of 5 s, on a busy machine
+
+
+def judge_usage(rows, asked, answered, kills):
+    """rows: {(consumer, version, endpoint): (calls, records, bytes)} as they were reported. asked:
+    {the same key: requests that left}; answered: (key, when it ended, records, bytes) of those that
+    came whole. kills: when the gateway was, which may lose what was counted since it was last written
+    down, and nothing else. (answers that may be lost, what is wrong, as texts)"""
+    wrong, least, lost = [], collections.defaultdict(lambda: [0, 0, 0]), 0
+    for key, ended, records, size in answered:
+        if any(k - KEPT_EVERY_S <= ended <= k + 0.5 for k in kills):
+            lost += 1
+        else:
+            least[key] = [a + b for a, b in zip(least[key], (1, records, size))]
+    for key in sorted({*rows, *least}, key=str):
+        told, seen = rows.get(key, (0, 0, 0)), least[key]
+        if any(t < s for t, s in zip(told, seen)):
+            wrong.append(f"{key}: {told} calls, records, bytes were told, {seen} were seen")
+        if told[0] > asked.get(key, 0):
+            wrong.append(f"{key}: {told[0]} calls were told, {asked.get(key, 0)} were asked")
+    return lost, wrong
 
 
 # --- (e) the process and its log

@@ -17,6 +17,8 @@ WINDOW_S = 60    # the upstream's
 STALLS = ("stall", "stall_head", "drip")
 STALL_S = 12     # so long after one of them was met its call is over, at the upstream too
 MET_S = 2        # after a fault was seen to have been met: what follows from it has followed
+AILS_S = 10      # after trouble was met, until what fails because of it has failed
+FORGIVEN_S = 70  # hosts that the upstream did not tell are asked for again after a minute
 ORPHANS_S = 6    # calls of a gateway that was killed run on at the upstream: they may be slow
 
 # fault of the simulator, members, what kind of chaos it is (habits.EXCUSES)
@@ -84,6 +86,11 @@ def make_stall(rng):
             "fault": rng.choice(STALLS), "seconds": rng.uniform(1, 7)}
 
 
+def make_pause(rng):
+    """Some are shorter than the gateway's patience (stall_timeout in run), some are not."""
+    return {"records": rng.choice([1, 40, 250]), "seconds": rng.choice([1.5, 3, 9])}
+
+
 def make_limit(rng):
     fault, members = rng.choice(LIMIT_FAULTS)
     return {"api": rng.choice(["postureInfo", "hostids"]), "fault": fault,
@@ -98,6 +105,7 @@ def make_login(rng):
 ACTS = [
     Act("fault", (7, 15), make_fault),
     Act("stall", (25, 45), make_stall),
+    Act("pause", (25, 50), make_pause),
     Act("limit", (70, 120), make_limit),
     Act("slow", (20, 40), lambda rng: {"latency_ms": rng.choice([200, 1000, 2500]),
                                        "seconds": rng.uniform(3, 8)}),
@@ -161,6 +169,8 @@ class Chaos:
         self.others_spans = []    # others may have used up the window
         self.gone_spans = []      # calls whose caller is gone may still run at the upstream
         self.may_fail = set()     # policies whose hosts the upstream did not tell
+        self.ails = []            # the upstream fails: a stream may break because of it
+        self.kills = []           # times at which the gateway went without a word
 
     # --- what is known of it
 
@@ -172,6 +182,10 @@ class Chaos:
         """Was the gateway away, or just back, in that time?"""
         with self.lock:
             return any(a - 0.1 <= until and since <= b + self.GRACE_S for a, b in self.disturbances)
+
+    def ailing(self, since, until):
+        """May a fetch have failed in that time, by the upstream's fault or an operator's?"""
+        return any(a <= until and since <= b + AILS_S for a, b, *_ in list(self.ails))
 
     def add_kinds(self, *kinds):
         with self.lock:
@@ -228,11 +242,13 @@ class Chaos:
     def do_fault(self, api, fault, times, kinds, **members):
         self.add_kinds(*kinds.split())
         self.stack.control.fault(fault, api=api, times=times, **members)
+        self.until_met(fault, self.ails)
 
     def do_limit(self, api, fault, times, **members):
         self.add_kinds("limit")
         self.stack.control.fault(fault, api=api, times=times, **members)
         self.until_met(fault, self.limits_faked, times, api)
+        self.until_met(fault, self.ails)
 
     def do_lie(self, fault):
         self.stack.control.fault(fault, api="postureInfo", times=1)
@@ -242,13 +258,24 @@ class Chaos:
         self.add_kinds("slow", "failure", "damage")
         self.stack.control.fault(fault, api=api, times=1, **({"count": 200} if fault == "drip" else {}))
         self.until_met(fault, self.gone_spans)
+        self.until_met(fault, self.ails)
         self.rest(seconds)
         self.stack.control.release()
+
+    def do_pause(self, records, seconds):
+        """In the middle of its records a call stands still, while they are passed on: then it goes on,
+        or the gateway has given it up."""
+        self.add_kinds("slow", "failure", "damage")
+        with self.span(self.ails), self.span(self.gone_spans) as gone:
+            hold = self.stack.control.hold(api="postureInfo", records=records, times=1)
+            self.rest(seconds)
+            self.stack.control.release(id=hold)
+        gone[1] += ORPHANS_S
 
     def do_slow(self, latency_ms, seconds):
         """When a fetch fails its other calls are given up; the upstream only knows after its wait."""
         self.add_kinds("slow")
-        with self.span(self.gone_spans) as span:
+        with self.span(self.ails), self.span(self.gone_spans) as span:
             self.stack.control.set(latency_ms=latency_ms)
             self.rest(seconds)
             self.stack.control.set(latency_ms=0)
@@ -270,18 +297,20 @@ class Chaos:
         self.add_kinds("login")
         self.stack.control.fault("401", api="postureInfo", times=1)
         self.until_met("401", self.login_causes, 1)
+        self.until_met("401", self.ails)
 
     def do_login(self, fault, times, kinds, **members):
         self.add_kinds("login", *kinds.split())
         self.stack.control.fault(fault, api="auth", times=times, **members)
         self.until_met(fault, self.login_causes, times)
+        self.until_met(fault, self.ails)
         self.do_expire()
 
     def do_password(self, seconds):
         """The account's password is another for a while; then it is the old one again, and the file
         is written anew, as somebody would who mends it."""
         self.add_kinds("login")
-        with self.span(self.login_causes, 1):
+        with self.span(self.ails), self.span(self.login_causes, 1):
             self.stack.control.set(password="another")
             self.stack.control.expire()
             self.rest(seconds)
@@ -292,7 +321,7 @@ class Chaos:
     def do_simulator(self, kill, seconds):
         """Its tokens are gone with it; its windows are not, the ledger has them."""
         self.add_kinds("failure", "slow", "damage")
-        with self.span(self.login_causes, 1):
+        with self.span(self.ails), self.span(self.login_causes, 1):
             self.stack.end_simulator(kill)
             self.rest(seconds)
             self.stack.start_simulator(self.generation)
@@ -305,6 +334,7 @@ class Chaos:
         with self.span(self.login_causes, 1), self.span(self.gone_spans) as span:
             if kill:
                 self.stack.gateway.kill()
+                self.kills.append(time.time())
             else:
                 status = self.stack.gateway.stop()
                 if status != 0:
@@ -329,9 +359,11 @@ class Chaos:
         """The upstream answers, but not for some policies."""
         self.add_kinds("holes")
         self.may_fail.update(policies)
-        self.stack.control.set(failing_policies=",".join(map(str, policies)))
-        self.rest(seconds)
-        self.stack.control.set(failing_policies="")
+        with self.span(self.ails) as span:
+            self.stack.control.set(failing_policies=",".join(map(str, policies)))
+            self.rest(seconds)
+            self.stack.control.set(failing_policies="")
+        span[1] += FORGIVEN_S
 
     def calm(self):
         """Nothing goes wrong any more: a simulator that begins anew has only its windows from before."""

@@ -1,8 +1,8 @@
 """The consumers: each a thread with a grant, a habit and a generator of its own, seeded by the run.
 
 A habit is a class with turn(), which asks once, or walks once; HABITS at the end has one row for
-each consumer. Every answer passes Caller.ask(), which knows what may be said at all; the habit
-knows what it has asked for.
+each consumer; those who speak the upstream's own protocol are in scripts.py. Every answer passes
+Caller.ask(), which knows what may be said at all; the habit knows what it has asked for.
 
 The loops are light: they think between their turns, and their threads run only when nobody else
 wants the processor (SCHED_IDLE), so that it is the gateway that is measured.
@@ -52,9 +52,10 @@ def documented_problems(path):
 class Consumer(harness.Consumer):
     """With what its grants mean."""
 
-    def __init__(self, name, policies="*", evidence=True, force=False, admin=False, quota=0):
+    def __init__(self, name, policies="*", evidence=True, force=False, admin=False, quota=0,
+                 legacy="strict"):
         super().__init__(name, policies=policies, evidence=str(evidence).lower(), quota=quota,
-                         force=str(force).lower(), admin=str(admin).lower())
+                         force=str(force).lower(), admin=str(admin).lower(), legacy=legacy)
         self.policies = policies
         self.sees_evidence = evidence
         self.forces = force
@@ -70,6 +71,7 @@ class Caller(threading.Thread):
 
     grants = {}
     think_s = (0.5, 2)
+    patience_s = PATIENCE_S
 
     def __init__(self, soak, consumer, seed):
         super().__init__(name=consumer.name, daemon=True)
@@ -650,7 +652,11 @@ class Operator(Caller):
         if not running or self.random.random() < 0.5:
             return
         self.soak.chaos.add_kinds("cancel")
-        answer = self.ask("DELETE", f"/admin/v1/fetches/{self.random.choice(running)}",
+        with self.soak.chaos.span(self.soak.chaos.ails):
+            self.cancel_one(self.random.choice(running))
+
+    def cancel_one(self, fetch):
+        answer = self.ask("DELETE", f"/admin/v1/fetches/{fetch}",
                           expect=(202, 404, 409))
         if answer is not None and answer.status == 200 and answer.json()["state"] != "cancelled":
             raise Wrong(f"a fetch that was cancelled is {answer}")

@@ -9,4 +9,6 @@ EXTRA_DIST += \
 	tests/soak/audit.py \
 	tests/soak/chaos.py \
 	tests/soak/habits.py \
-	tests/soak/oracle.py
+	tests/soak/legacy.py \
+	tests/soak/oracle.py \
+	tests/soak/scripts.py

@@ -8,6 +8,8 @@ Generations move while the soak runs. A result has no generation on it, but it h
 its fetch began: it is of one generation that was alive between then and the first sight of it,
 wholly, on every page that anybody sees of it. Only where a generation ended in just that time may
 the calls of one result be of two; then each posture has to be of one of them.
+
+What answers in the upstream's own protocol have to be, legacy.py works out from the same data.
 """
 
 import collections
@@ -21,6 +23,9 @@ import reference
 
 HIDDEN = ("evidence", "causeOfFailure")   # from a consumer without the grant of evidence
 COUNTS = ("batches", "hostsAsked", "hostsSeen")   # null where a grant may hide postures
+
+VERSIONS = ("1.0", "2.0", "3.0", "4.0", "5.0")
+LIST_VERSIONS = ("1.0", "2.0")   # of the policy list
 
 POLICY_MEMBERS = ("id", "title", "status", "locked", "createdBy", "createdDate", "modifiedBy",
                   "modifiedDate", "lastEvaluatedDate")
@@ -46,22 +51,27 @@ def upper_bound(text):
 
 class Data:
     """generations[g][policy] = {id: the posture with all detail}, ids as int;
-    lists[g] = [the policies]; hosts[policy] = [ids, ascending]."""
+    lists[g] = [the policies]; hosts[policy] = [ids, ascending];
+    raw[g][version][policy] = {id: the record's text as that version sends it, with all detail that
+    it knows}; raw_lists[g][version] = the policy list's text, with tags where it knows them."""
+
+    DETAIL = {"evidenceRequired": "1.0", "cloudMetaDataRequired": "3.0",
+              "extendedEvidenceRequired": "5.0", "qdScoreRequired": "5.0"}   # since which version
 
     def __init__(self, control, upstream, policies, generations):
         self.policies = policies
-        self.generations = []
-        detail = {"evidenceRequired": 1, "extendedEvidenceRequired": 1, "cloudMetaDataRequired": 1,
-                  "qdScoreRequired": 1}
-        self.lists = []
+        self.generations, self.lists, self.raw, self.raw_lists = [], [], [], []
+        resolved, kept = upstream.hosts(policies), {}
         for generation in range(generations):
             control.set(generation=generation)
             self.lists.append(self.policy_list(upstream))
-            self.generations.append({p: self.read(upstream, p, **detail) for p in policies})
+            self.generations.append({p: self.read(upstream, p, **self.detail("5.0"))
+                                     for p in policies})
+            self.raw.append({v: self.read_raw(upstream, v, resolved, kept) for v in VERSIONS})
+            self.raw_lists.append({v: self.raw_list(upstream, v) for v in LIST_VERSIONS})
         control.set(generation=0)
         self.active = {i for p in policies
                        for i in self.read(upstream, p, excludeInactiveControl=1)}
-        resolved = upstream.hosts(policies)
         self.subscription = int(resolved[0]["subscriptionId"])
         self.hosts = {int(e["policyId"]): sorted(int(h) for h in e["hostIds"]) for e in resolved}
 
@@ -75,6 +85,34 @@ class Data:
     @staticmethod
     def read(upstream, policy, **params):
         return {int(i): r for i, r in upstream.postures([policy], **params).items()}
+
+    @classmethod
+    def detail(cls, version):
+        return {name: 1 for name, first in cls.DETAIL.items() if version >= first}
+
+    @staticmethod
+    def raw_list(upstream, version):
+        tags = "?requireTagInfo=1" if version >= "2.0" else ""
+        return upstream.authorized("GET", f"/pcrs/{version}/posture/policy/list{tags}").decode()
+
+    @classmethod
+    def read_raw(cls, upstream, version, resolved, kept):
+        """Most records are the same in all generations: `kept` has their texts once."""
+        params = harness.query_string(cls.detail(version) | {"compressionRequired": 0})
+        target = f"/pcrs/{version}/posture/postureInfo?{params}"
+        return {int(e["policyId"]): cls.split(
+            upstream.authorized("POST", target, json.dumps([e])).decode(), kept) for e in resolved}
+
+    @staticmethod
+    def split(text, kept):
+        """{id: its text} of an array of records."""
+        found, at, decoder = {}, 1, json.JSONDecoder()
+        while at < len(text) and text[at] == "{":
+            record, end = decoder.raw_decode(text, at)
+            own = text[at:end]
+            found[record["id"]] = kept.setdefault(own, own)
+            at = end + 1
+        return found
 
 
 class Listing:
@@ -208,6 +246,16 @@ class Timeline:
         moves = list(self.moves)
         ends = [done for _, done, _ in moves[1:]] + [float("inf")]
         return {g for (asked, _, g), end in zip(moves, ends) if asked <= until and end >= since}
+
+    def mixes(self, since, until, longest_s):
+        """The sets of generations that one fetch of that time may have met while they changed, if it
+        took at most so long."""
+        moves = list(self.moves)
+        for i, (_, gone) in enumerate(m[:2] for m in moves[1:]):
+            for j in range(i + 1, len(moves)):
+                if moves[j][0] > min(until, gone + longest_s) or gone < since:
+                    break
+                yield {g for _, _, g in moves[i:j + 1]}
 
 
 SIGHTS_KEPT = 400   # far more than there are results that a walk may still be on
