@@ -35,6 +35,9 @@ class Number(str):
     def __eq__(self, other):
         return isinstance(other, Number) and str(self) == str(other)
 
+    def __ne__(self, other):   # str has one of its own
+        return not self == other
+
     __hash__ = str.__hash__
 
 

@@ -70,7 +70,7 @@ class Script(habits.Caller):
     told is used again meanwhile, as a whole or in pieces."""
 
     grants = {"legacy": "allow"}
-    think_s = (2, 6)
+    think_s = (1, 4)
     patience_s = BEFORE_RECORDS_S
 
     def __init__(self, *args):

@@ -1,8 +1,12 @@
 """The judges of ./dev soak, on runs that went wrong: each of them has to notice."""
 
+import gzip
+import http.client
 import json
 import pathlib
 import sys
+import threading
+import types
 import unittest
 
 sys.dont_write_bytecode = True
@@ -12,17 +16,23 @@ import audit  # noqa: E402
 import chaos  # noqa: E402
 import habits  # noqa: E402
 import harness  # noqa: E402
+import legacy  # noqa: E402
 import oracle  # noqa: E402
 import reference  # noqa: E402
+import scripts  # noqa: E402
 
 FETCHED = "2026-11-20T12:00:00Z"
 FETCHED_S = oracle.instant(FETCHED)
 
 
+def host_of(number):
+    return 7 if number % 10 < 2 else 8
+
+
 def record(number, policy, generation):
     record = dict.fromkeys(reference.ORDER)
     record |= {
-        "id": number, "policyId": policy, "hostId": 7, "status": "Passed", "exception": False,
+        "id": number, "policyId": policy, "hostId": host_of(number), "status": "Passed", "exception": False,
         "previousStatus": "Failed", "previousException": False, "criticality": {"value": 3},
         "postureModifiedDate": f"2026-11-0{1 + generation}T00:00:00Z",
         "lastEvaluatedDate": "2026-11-09T00:00:00Z",
@@ -31,6 +41,30 @@ def record(number, policy, generation):
         "qds": 5, "cloudMetaData": {"cloudProvider": "GCP"},
     }
     return reference.parse(json.dumps(record))
+
+
+def raw_record(number, policy, generation, version):
+    """The same as a version sends it, as a list of pairs."""
+    evidence = {"expectedValues": "x"}
+    if version >= "2.0":
+        evidence |= {"lastUpdated": "", "extendedEvidence": "y"}
+    if version >= "3.0":
+        evidence["description"] = "z"
+    return [
+        ("id", number), ("policyId", policy), ("status", "Passed*"), ("firstFailDate", ""),
+        ("postureModifiedDate", f"2026-11-0{1 + generation}T00:00:00Z"), ("hostId", host_of(number)),
+        ("evidence", evidence), ("causeOfFailure", {"missing": 1}),
+        *([("auditTrail", {"skew": -1})] if version == "5.0" else []),
+        ("currentDataSizeKB", "1.00"), ("totalDataSizeKB", "2.50"), ("currentBatch", 1),
+        ("totalBatches", 2),
+        *([("qds", 5)] if version == "5.0" else []),
+        *([("cloudMetaData", {"cloudProvider": "GCP"})] if version >= "3.0" else []),
+    ]
+
+
+def compact(value):
+    """JSON as the upstream writes it; records are lists of pairs."""
+    return json.dumps([dict(pairs) for pairs in value], separators=(",", ":"))
 
 
 class FakeData:
@@ -43,6 +77,13 @@ class FakeData:
     subscription = 700100
 
     def __init__(self):
+        self.raw = [{v: {p: {n: compact([raw_record(n, p, g if n % 2 == 0 else 0, v)])[1:-1]
+                             for n in range(p * 10, p * 10 + 4)} for p in self.policies}
+                     for v in oracle.VERSIONS} for g in range(3)]
+        self.raw_lists = [{v: json.dumps({"subscriptionId": self.subscription, "policyList": [
+            {"id": p, "lastEvaluatedDate": f"2026-11-0{g + 1}T00:00:00Z", "locked": 0} |
+            ({"requireTagInfo": []} if v == "2.0" else {}) for p in self.policies]})
+            for v in oracle.LIST_VERSIONS} for g in range(3)]
         self.lists = [[{"id": p, "title": "t", "lastEvaluatedDate": f"2026-11-0{g + 1}T00:00:00Z"}
                        for p in self.policies] for g in range(3)]
         self.generations = [{p: {n: record(n, p, g if n % 2 == 0 else 0)
@@ -180,6 +221,402 @@ class Pages(unittest.TestCase):
             self.oracle.check_tag('"x"', b"2")
 
 
+class OldAnswers(unittest.TestCase):
+    """Answers in the upstream's own protocol, of a call for policy 1001."""
+
+    ASKED_S = FETCHED_S + 5
+    LIVE, ALONE = "posturegate; fwd=miss; collapsed", "posturegate; fwd=miss; stored"
+
+    def setUp(self):
+        self.timeline = oracle.Timeline()
+        self.timeline.moves = [(0, 1, 0), (FETCHED_S + 10, FETCHED_S + 11, 1),
+                               (FETCHED_S + 1000, FETCHED_S + 1001, 2)]
+        self.data = FakeData()
+        self.oracle = oracle.Oracle(self.data, self.timeline)
+        self.judge = legacy.Judge(self.oracle, 60)
+        self.consumer = habits.Consumer("old", legacy="allow")
+        self.call = self.call_of("5.0", evidenceRequired="1", qdScoreRequired="1",
+                                 cloudMetaDataRequired="1")
+
+    def call_of(self, version, policies=(1001,), **params):
+        return legacy.Call(version, {"compressionRequired": "0"} | params, [
+            {"policyId": str(p), "subscriptionId": "700100", "hostIds": ["7", "8"]} for p in policies])
+
+    def records(self, generation=0, ids=range(10010, 10014), version="5.0"):
+        """As with all detail; those of even ids differ in each generation."""
+        return [raw_record(i, i // 10, generation if i % 2 == 0 else 0, version) for i in ids]
+
+    def whole(self, body, at_s=0, cache="posturegate; hit"):
+        if not isinstance(body, bytes):
+            body = compact(body).encode()
+        at_s += self.ASKED_S
+        return self.judge.whole(self.call, self.consumer, body, at_s, at_s + 1, cache)
+
+    def broken(self, text):
+        return self.judge.broken(self.call, self.consumer, text.encode(), self.ASKED_S,
+                                 self.ASKED_S + 1, self.LIVE)
+
+    def refused(self, body, text, **more):
+        with self.assertRaisesRegex(oracle.Wrong, text):
+            self.whole(body, **more)
+
+    def changed(self, place=1, **members):
+        """All four, of which one has other values; None takes a member away."""
+        records = self.records()
+        pairs = dict(records[place]) | members
+        records[place] = [(k, v) for k, v in pairs.items() if v != "gone"]
+        return records
+
+    def test_right_answers_of_all_versions_pass(self):
+        for version in legacy.VERSIONS:
+            self.call = self.call_of(version, evidenceRequired="1", cloudMetaDataRequired="1",
+                                     qdScoreRequired="1")
+            records = self.records(version=version)
+            self.assertEqual(self.whole(records), (4, len(compact(records))))
+            del self.call.params["compressionRequired"]
+            self.call.plain = False
+            self.whole(gzip.compress(compact(records).encode()))
+
+    def test_detail_that_was_not_asked_for_is_not_there(self):
+        self.call = self.call_of("5.0")
+        self.refused(self.records(), "qds.*too many")
+        less = [[(k, None if k == "evidence" else v) for k, v in pairs
+                 if k not in ("qds", "cloudMetaData")] for pairs in self.records()]
+        self.whole(less)
+        self.call = self.call_of("5.0", evidenceRequired="1", extendedEvidenceRequired="0")
+        self.refused(less, "evidence is None")
+
+    def test_evidence_for_one_who_may_not_see_it(self):
+        self.whole(self.records())
+        self.consumer.sees_evidence = False
+        self.refused(self.records(), "evidence is")
+        self.whole([[(k, None if k in oracle.HIDDEN else v) for k, v in pairs]
+                    for pairs in self.records()])
+
+    def test_values_that_differ(self):
+        for name, value in (("status", "Passed"), ("status", "passed*"), ("firstFailDate", None),
+                            ("hostId", "7"), ("hostId", 7.0), ("qds", 6), ("auditTrail", {"skew": -1.0})):
+            self.refused(self.changed(**{name: value}), f"posture 10011: {name} is")
+
+    def test_a_number_spelt_otherwise(self):
+        self.refused(compact(self.records()).replace('"skew":-1', '"skew":-1.0').encode(), "auditTrail")
+
+    def test_members_that_a_version_has_or_has_not(self):
+        self.refused(self.changed(firstFailDate="gone"), "lacking")
+        self.call = self.call_of("2.0", evidenceRequired="1")
+        self.refused(self.records(version="3.0"), "cloudMetaData.*too many")
+        self.refused(self.records(version="1.0"), "evidence is")
+
+    def test_members_in_another_order(self):
+        records = self.records()
+        records[2][3], records[2][4] = records[2][4], records[2][3]
+        self.refused(records, "posture 10012.*another order")
+
+    def test_a_member_that_nobody_knows_may_stand_anywhere(self):
+        self.whole([sorted(pairs, key=lambda pair: pair[0] == "auditTrail") for pairs in self.records()])
+
+    def test_a_member_twice(self):
+        text = compact(self.records()).replace('"hostId":7', '"hostId":7,"hostId":7', 1)
+        self.refused(text.encode(), "member twice")
+
+    def test_postureId_is_for_5_0_alone(self):
+        for version, good in (("5.0", True), ("4.0", False)):
+            self.call = self.call_of(version, evidenceRequired="1", qdScoreRequired="1",
+                                     cloudMetaDataRequired="1")
+            text = compact(self.records(version=version)).replace('{"id":10011', '{"postureId":10011')
+            if good:
+                self.whole(text.encode())
+            else:
+                self.refused(text.encode(), "begins with")
+
+    def test_batches_and_sizes(self):
+        for name, value in (("currentBatch", 3), ("currentBatch", 0), ("totalBatches", None),
+                            ("currentBatch", "1"), ("totalDataSizeKB", 2.5), ("currentDataSizeKB", "")):
+            self.refused(self.changed(**{name: value}), "posture 10011")
+        self.whole(self.changed(currentBatch=7, totalBatches=9, totalDataSizeKB="0.01"))
+
+    def test_records_lost_doubled_or_foreign(self):
+        self.refused(self.records(ids=range(10010, 10013)), "3 records, 4 wanted")
+        self.refused([], "0 records, 4 wanted")
+        self.refused(self.records(ids=[10010, 10011, 10012, 10013, 10011]), "came twice")
+        self.refused(self.records(ids=[10010, 10011, 10012, 10020]), "not asked for")
+        self.refused(self.records(ids=[10010, 10011, 10012, 10013, 10014]), "foreign")
+        self.call.elements[0]["hostIds"] = ["7"]
+        self.refused(self.records(), "foreign")
+        self.whole(self.records(ids=[10010, 10011]))
+
+    def test_several_policies_each_by_itself(self):
+        self.call = self.call_of("5.0", (1002, 1001), evidenceRequired="1", qdScoreRequired="1",
+                                 cloudMetaDataRequired="1")
+        second = range(10020, 10024)
+        self.whole(self.records(ids=[*range(10010, 10014), *second]))
+        self.whole(self.records() + self.records(1, ids=second), at_s=10)
+        self.refused(self.records(), "0 records, 4 wanted")
+
+    def test_by_posture_only_what_the_grant_shows(self):
+        self.call = legacy.Call("5.0", self.call.params, spans=[(10012, 10021)], subscription=700100)
+        self.whole(self.records(ids=[10012, 10013, 10020, 10021]))
+        self.consumer.policies, self.consumer.sees_all = "1001", False
+        self.refused(self.records(ids=[10012, 10013, 10020, 10021]), "foreign")
+        self.whole(self.records(ids=[10012, 10013]))
+
+    def test_filters(self):
+        self.call = self.call_of("5.0", evidenceRequired="1", qdScoreRequired="1",
+                                 cloudMetaDataRequired="1", statusChangedSince="2026-11-02")
+        self.whole([])
+        self.refused(self.records(), "foreign")
+        self.whole(self.records(1, ids=[10010, 10012]), at_s=10)
+        for name, value, there in (("status", "failed, Error", False), ("status", "passed", True),
+                                   ("criticalityLabels", "minimal, SERIOUS", True),
+                                   ("criticalityValues", "0,5", False),
+                                   ("previousStatus", "Failed", True)):
+            self.call = self.call_of("5.0", evidenceRequired="1", qdScoreRequired="1",
+                                     cloudMetaDataRequired="1", **{name: value})
+            self.whole(self.records() if there else [])
+
+    def test_data_of_a_time_before_or_behind(self):
+        self.refused(self.records(1), "postureModifiedDate")
+        self.whole(self.records(0), at_s=60)
+        self.refused(self.records(0), "postureModifiedDate", at_s=100)
+        self.whole(self.records(1), at_s=100)
+        self.judge.lasting = {1001}
+        self.whole(self.records(0), at_s=100)
+
+    def test_what_was_fetched_for_the_call_alone_is_of_its_time(self):
+        self.whole(self.records(0), at_s=20, cache=self.LIVE)
+        self.refused(self.records(0), "postureModifiedDate", at_s=20, cache=self.ALONE)
+        self.whole(self.records(1), at_s=20, cache=self.ALONE)
+
+    def test_two_generations_in_what_was_stored_host_by_host(self):
+        old, new = self.records(0), self.records(1)
+        self.refused(old[:2] + new[2:], "postureModifiedDate", at_s=-2)
+        self.whole(old[:2] + new[2:], at_s=10)
+        self.assertEqual(self.judge.seen["mixed"], 1)
+        for records in (old, new):
+            records.append(raw_record(10014, 1001, len(records) == 5, "5.0"))
+        for number, g in ((10014, 0), (10014, 1)):
+            self.data.generations[g][1001][number] = record(number, 1001, g)
+            self.data.raw[g]["5.0"][1001][number] = compact([raw_record(number, 1001, g, "5.0")])[1:-1]
+        within = [*old[:2], old[2], old[3], raw_record(10014, 1001, 1, "5.0")]
+        self.oracle.wanted_cache.clear()
+        self.refused(within, "posture", at_s=10)
+        self.whole(within, at_s=10, cache=self.LIVE)
+
+    def test_generations_with_another_one_between_them(self):
+        self.timeline.moves[2] = (FETCHED_S + 400, FETCHED_S + 401, 2)
+        self.judge.most_age_s = 1000
+        old, new = self.records(0), self.records(2)
+        self.refused(old[:2] + new[2:], "postureModifiedDate", at_s=500)
+        self.whole(self.records(1)[:2] + new[2:], at_s=500)
+
+    def test_a_clean_end_of_what_is_not_whole(self):
+        text = compact(self.records()).encode()
+        for cut in (text[:-1], text[:len(text) // 2], b"", text + b"]", text + b"\n<html>"):
+            self.refused(cut, "not whole")
+        self.call.plain = False
+        packed = gzip.compress(text)
+        for cut in (packed[:-1], packed[:-8], packed[:40], b""):
+            self.refused(cut, "without the end|not whole|no gzip")
+        self.refused(gzip.compress(text[:-1]), "not whole")
+        self.refused(packed + packed, "behind the gzip")
+        self.refused(text, "no gzip")
+        self.call.plain = True
+        self.refused(packed, "not whole|codec")
+
+    def test_an_array_that_scripts_cannot_cut(self):
+        text = compact(self.records())
+        self.refused(text.replace('},{"id"', '}, {"id"', 1).encode(), "seams")
+        self.refused(b"[ ]", "seams")
+        self.refused(text.replace('"missing":1', '"missing":NaN', 1).encode(), "not whole")
+        self.whole(text.replace('{"id":10013,', '{"id":10013, ').encode())
+
+    def test_what_broke_off_was_right_so_far(self):
+        text = compact(self.records())
+        for at in (0, 1, 20, len(text) // 2, len(text) - 1, len(text)):
+            self.broken(text[:at])
+        lie = compact(self.changed(place=0, status="Failed"))
+        self.broken(lie[:100])
+        with self.assertRaisesRegex(oracle.Wrong, "before it broke off.*status"):
+            self.broken(lie[:len(lie) // 2])
+        with self.assertRaisesRegex(oracle.Wrong, "came twice"):
+            self.broken(compact(self.records(ids=[10010, 10010, 10011]))[:-1])
+
+    def test_what_broke_off_does_not_look_whole(self):
+        with self.assertRaisesRegex(oracle.Wrong, "3 records, 4 wanted"):
+            self.broken(compact(self.records(ids=range(10010, 10013))))
+        with self.assertRaisesRegex(oracle.Wrong, "0 records, 4 wanted"):
+            self.broken("[]")
+
+    def test_hosts(self):
+        def judge(elements, policies=(1001, 1002), since=None):
+            return self.judge.hosts(self.consumer, policies, since, json.dumps(elements).encode(),
+                                    self.ASKED_S, self.ASKED_S + 1)
+        good = [{"policyId": "1001", "subscriptionId": "700100", "hostIds": ["5", "6"]},
+                {"policyId": "1002", "subscriptionId": "700100", "hostIds": ["7"]}]
+        self.assertEqual(judge(good)[1], 3)
+        self.assertEqual(judge(good, None)[1], 3)
+        for place, members in ((0, {"hostIds": ["5"]}), (0, {"hostIds": ["5", "6", "6"]}),
+                               (0, {"hostIds": [5, 6]}), (1, {"subscriptionId": 700100}),
+                               (1, {"policyId": "1003"}), (1, {"hostIds": [], "error": "x"}),
+                               (1, {"more": 1})):
+            with self.assertRaises(oracle.Wrong, msg=members):
+                judge([e | members if i == place else e for i, e in enumerate(good)])
+        for wrong in (good[:1], good[::-1], {}):
+            with self.assertRaises(oracle.Wrong):
+                judge(wrong)
+        self.oracle.may_fail = {1002}
+        judge([good[0], good[1] | {"hostIds": [], "error": "x"}])
+        with self.assertRaises(oracle.Wrong):
+            judge([good[0], good[1] | {"error": "x"}])
+        self.data.hosts = {1001: [7, 8, 9]}   # 9 has no postures
+        for hosts, right in ((["7", "8"], True), (["7", "8", "9"], True), (["7", "9"], False)):
+            element = [good[0] | {"hostIds": hosts}]
+            if right:
+                judge(element, [1001], "2026-11-08")
+            else:
+                self.assertRaises(oracle.Wrong, judge, element, [1001], "2026-11-08")
+        self.assertRaises(oracle.Wrong, judge, [good[0] | {"hostIds": ["7", "8"]}], [1001], "2026-11-09")
+
+    def test_policy_lists(self):
+        def judge(generation, version="1.0", change=None, at_s=0, **params):
+            document = json.loads(self.data.raw_lists[generation][version])
+            if change is not None:
+                change(document)
+            return self.judge.policies(self.consumer, version, params, json.dumps(document).encode(),
+                                       self.ASKED_S + at_s, self.ASKED_S + at_s + 1)
+        self.assertEqual(judge(0), 2)
+        judge(0, "2.0", requireTagInfo="1")
+        self.assertRaises(oracle.Wrong, judge, 0, "2.0")
+        self.assertRaises(oracle.Wrong, judge, 1)
+        judge(1, at_s=100)
+        for change in (lambda d: d["policyList"].pop(), lambda d: d["policyList"].reverse(),
+                       lambda d: d["policyList"][1].update(locked=False),
+                       lambda d: d.update(subscriptionId="700100")):
+            self.assertRaises(oracle.Wrong, judge, 0, change=change)
+        judge(0, change=lambda d: d["policyList"].clear(), lastEvaluationDate="2026-11-02")
+        self.consumer.policies, self.consumer.sees_all = "1002", False
+        self.assertRaises(oracle.Wrong, judge, 0)
+        judge(0, change=lambda d: d["policyList"].pop(0))
+
+
+class OldErrors(unittest.TestCase):
+    """What the scripts make of errors, broken transfers and headers."""
+
+    LIMITS = {"X-RateLimit-Limit": "300", "X-RateLimit-Window-Sec": "3600", "X-RateLimit-Remaining": "300"}
+    ENDING = {"Deprecation": "@1", "Sunset": "x", "Link": '</x>; rel="successor-version"'}
+
+    def setUp(self):
+        self.struck, self.ails, self.away = set(), False, False
+        chaos_now = types.SimpleNamespace(struck=self.struck.__contains__,
+                                          ailing=lambda since, until: self.ails,
+                                          disturbed=lambda since, until: self.away)
+        self.script = scripts.Script(types.SimpleNamespace(
+            oracle=None, legacy_judge=None, chaos=chaos_now, stopping=threading.Event(),
+            titles=legacy.known_titles(harness.SRCDIR / "gateway/base/status_table.h")),
+            habits.Consumer("old", legacy="allow"), 1)
+
+    def answer(self, status=200, message=None, headers=None, body=b"", seconds=1):
+        headers = {"Content-Type": "application/json"} | (self.LIMITS if headers is None else headers)
+        made = http.client.HTTPMessage()
+        for name, value in headers.items():
+            made[name] = value
+        body = body if message is None else json.dumps({"message": message}).encode()
+        return types.SimpleNamespace(status=status, headers=made, body=body, broke=None, began=100,
+                                     ended=100 + seconds)
+
+    def excused(self, answer, expect=(200,), version="5.0"):
+        return self.script.is_excused("it", answer, version, "postureInfo", expect)
+
+    def refused(self, answer, text, **more):
+        with self.assertRaisesRegex(oracle.Wrong, text):
+            self.excused(answer, **more)
+
+    def test_an_error_that_is_expected(self):
+        self.assertFalse(self.excused(self.answer()))
+        self.assertFalse(self.excused(self.answer(400, "x"), (400,)))
+        self.refused(self.answer(), "not ", expect=(400,))
+        self.refused(self.answer(400, "x"), "without an excuse")
+        self.refused(self.answer(204), "not ")
+
+    def test_an_error_has_a_message_and_nothing_else(self):
+        for body in (b"", b"[]", b"<html>", b'{"message":""}', b'{"message":"x","status":400}',
+                     b'{"type":"/problems/bad-request"}'):
+            self.refused(self.answer(400, body=body), "no message", expect=(400,))
+        problem = self.answer(400, "x")
+        problem.headers.replace_header("Content-Type", "application/problem+json")
+        self.refused(problem, "no message", expect=(400,))
+
+    def test_an_error_of_the_upstream_needs_chaos(self):
+        down = self.answer(503, "The upstream is not available", self.LIMITS | {"Retry-After": "2"})
+        self.refused(down, "without an excuse")
+        self.struck.add("failure")
+        self.assertTrue(self.excused(down))
+        self.refused(self.answer(502, "The upstream is not available"), "without an excuse")
+        self.refused(self.answer(503, "The upstream is not available"), "Retry-After")
+        self.refused(self.answer(500, "An internal error"), "without an excuse")
+
+    def test_not_ready_comes_after_the_wait(self):
+        self.assertTrue(self.excused(self.answer(504, "The answer is not ready yet", seconds=80)))
+        self.refused(self.answer(504, "The answer is not ready yet", seconds=20), "after 20")
+
+    def test_an_error_of_nginx_needs_a_kill_and_no_headers(self):
+        away = self.answer(502, next(iter(legacy.MESSAGES_OF_NGINX)), {})
+        self.struck.add("kill")
+        self.refused(away, "while the gateway was up")
+        self.away = True
+        self.assertTrue(self.excused(away))
+
+    def test_every_answer_tells_the_limits(self):
+        for name in self.LIMITS:
+            for answer in (self.answer(headers=self.LIMITS | {name: ""}),
+                           self.answer(400, "x", self.LIMITS | {name: "many"})):
+                self.refused(answer, "X-RateLimit", expect=(200, 400))
+        self.refused(self.answer(headers=self.LIMITS | {"X-RateLimit-Remaining": "301"}), "X-RateLimit")
+
+    def test_versions_that_end_say_so(self):
+        self.excused(self.answer(headers=self.LIMITS | self.ENDING), version="4.0")
+        self.refused(self.answer(headers=self.LIMITS | self.ENDING), "Sunset", version="5.0")
+        self.refused(self.answer(), "postureInfo 4.0", version="4.0")
+        for name in self.ENDING:
+            less = {k: v for k, v in self.ENDING.items() if k != name}
+            self.refused(self.answer(headers=self.LIMITS | less), "postureInfo 1.0", version="1.0")
+
+    def test_a_transfer_breaks_for_a_reason(self):
+        def break_off(error, streams):
+            self.script.broke_off("it", 0, error, streams)
+        reset, silent = ConnectionResetError(), TimeoutError()
+        self.assertRaises(oracle.Wrong, break_off, reset, True)
+        self.ails = True
+        break_off(reset, True)
+        for error, streams in ((reset, False), (silent, True)):
+            self.assertRaises(oracle.Wrong, break_off, error, streams)
+        self.away = True
+        for error, streams in ((reset, False), (silent, True)):
+            break_off(error, streams)
+
+    def test_a_stream_that_breaks_is_judged(self):
+        judged = []
+        self.script.judge_of = types.SimpleNamespace(broken=lambda *args: judged.append("broken"),
+                                                     whole=lambda *args: judged.append("whole") or (0, 2))
+        call = legacy.Call("5.0", {}, [{"policyId": "1", "hostIds": ["2"]}])
+        answer = self.answer(headers=self.LIMITS | {"Cache-Status": "posturegate; hit"}, body=b"[]")
+        self.script.judge_stream(call, answer)
+        self.assertEqual(len(self.script.answered), 1)
+        answer.broke = ConnectionResetError()
+        self.assertRaises(oracle.Wrong, self.script.judge_stream, call, answer)
+        self.ails = True
+        self.script.judge_stream(call, answer)
+        self.assertEqual((judged, len(self.script.answered)), (["whole", "broken"], 1))
+
+    def test_trouble_is_known_until_its_end_and_a_little_longer(self):
+        it = chaos.Chaos(None, None, None)
+        self.assertFalse(it.ailing(0, 1000))
+        it.ails.append([100, 110])
+        for since, until, ails in ((0, 99, False), (0, 100, True), (111, 112, True),
+                                   (111 + chaos.AILS_S, 200, False)):
+            self.assertIs(it.ailing(since, until), ails)
+
+
 def plain(value):
     """With numbers as numbers, for json.dumps()."""
     if isinstance(value, reference.Number):
@@ -254,6 +691,24 @@ class Runs(unittest.TestCase):
         three = [{"t": 1, "api": "hostids", "verdict": "entered", "running": 3}]
         self.assertEqual(self.calls(three), 1)
         self.assertEqual(self.calls(three, gone=[(0, 2)]), 0)
+
+    def test_the_migration_report_has_all_that_was_answered(self):
+        key = ("old", "1.0", "hostids")
+        answered = [(key, 10, 5, 100), (key, 200, 5, 100)]
+
+        def wrong(calls, records=10, size=200, asked=3, kills=()):
+            lost, texts = audit.judge_usage({key: (calls, records, size)}, {key: asked}, answered, kills)
+            return lost, len(texts)
+        self.assertEqual(wrong(2), (0, 0))
+        self.assertEqual(wrong(3), (0, 0))
+        for figures in ((1, 10, 200), (2, 9, 200), (2, 10, 199), (4, 10, 200)):
+            self.assertEqual(wrong(*figures), (0, 1), figures)
+        self.assertEqual(wrong(1, 5, 100, kills=[220]), (1, 0))
+        self.assertEqual(wrong(1, 5, 100, kills=[20]), (1, 0))
+        self.assertEqual(wrong(0, 0, 0, kills=[20]), (1, 1))
+        self.assertEqual(wrong(1, 5, 100, kills=[120]), (0, 1))
+        self.assertEqual(len(audit.judge_usage({}, {key: 3}, answered, [])[1]), 1)
+        self.assertEqual(len(audit.judge_usage({key: (1, 0, 0)}, {}, [], [])[1]), 1)
 
     def test_errors_in_the_log_need_an_explanation(self):
         line = "2026-11-20T12:00:00.000Z error {} x=1\n"
