@@ -578,6 +578,7 @@ class OldErrors(unittest.TestCase):
         self.refused(self.answer(headers=self.LIMITS | self.ENDING), "Sunset", version="5.0")
         self.refused(self.answer(), "postureInfo 4.0", version="4.0")
         for name in self.ENDING:
+            self.refused(self.answer(headers=self.LIMITS | {name: self.ENDING[name]}), "postureInfo 5.0")
             less = {k: v for k, v in self.ENDING.items() if k != name}
             self.refused(self.answer(headers=self.LIMITS | less), "postureInfo 1.0", version="1.0")
 
