@@ -1,109 +1,25 @@
 """Callers who still speak the upstream's versions 1.0 to 5.0: the same answers as the upstream's own,
-also when it has only 5.0 left."""
+also when it has only 5.0 left. Shapes, programs, bytes on the wire, lists."""
 
-import concurrent.futures
-import gzip
-import http.client
 import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import time
-import unittest
-import urllib.parse
 import zlib
 
 import harness
+import speaker
 from harness import Consumer
+from speaker import BOOKKEEPING, OLD, VERSIONS, gateway_of, records_of, text_of, upstream_of
 
 CLIENTS = pathlib.Path(__file__).parent / "clients"
-VERSIONS = ("1.0", "2.0", "3.0", "4.0", "5.0")
-OLD = "1.0,2.0,3.0,4.0"  # of hostids and postureInfo
-BOOKKEEPING = ("created", "currentBatch", "totalBatches", "currentDataSizeKB", "totalDataSizeKB")
-DATA = {"policies": 3, "hosts": 23, "controls": 11, "rate": 0, "concurrency": 0, "batch_hosts": 5}
+NOW = "2026-11-20T12:00:00Z"
+DATA = {"policies": 3, "hosts": 23, "controls": 11, "batch_hosts": 5} | speaker.UNLIMITED
 SINCE = ("2026-10-20", "2026-10-28T12:00:00Z", "2026-11-01")
-FROM_5_0 = {"allow": {"legacy": "allow"}, "warn": {"legacy": "warn"}, "strict": {}}
-
-
-class Speaker:
-    """The upstream's protocol, as its callers speak it: at the simulated upstream itself, or at the
-    gateway."""
-
-    def __init__(self, connect, username, password):
-        self.connect = connect
-        self.username, self.password = username, password
-        self.token = None
-
-    def request(self, method, target, body=None, headers=None):
-        connection = self.connect()
-        try:
-            connection.request(method, target, body=body, headers=headers or {})
-            return harness.Answer(connection.getresponse())
-        finally:
-            connection.close()
-
-    def login(self):
-        answer = self.request(
-            "POST", "/auth", urllib.parse.urlencode(
-                {"username": self.username, "password": self.password, "token": "true"}),
-            {"Content-Type": "application/x-www-form-urlencoded"})
-        if answer.status == 201:
-            self.token = answer.body.decode().strip()
-        return answer
-
-    def call(self, method, path, body=None, headers=None, **params):
-        if self.token is None and self.login().status != 201:
-            raise AssertionError("no token")
-        target = path + ("?" + urllib.parse.urlencode(params) if params else "")
-        return self.request(
-            method, target, None if body is None else json.dumps(body),
-            {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-            | (headers or {}))
-
-    def list(self, version="1.0", **params):
-        return self.call("GET", f"/pcrs/{version}/posture/policy/list", **params)
-
-    def hosts(self, version, **params):
-        return self.call("GET", f"/pcrs/{version}/posture/hostids", **params)
-
-    def info(self, version, body, headers=None, **params):
-        return self.call("POST", f"/pcrs/{version}/posture/postureInfo", body, headers, **params)
-
-
-def upstream_of(stack):
-    address = urllib.parse.urlsplit(stack.upstream).netloc
-    return Speaker(lambda: http.client.HTTPConnection(address, timeout=harness.PATIENCE_S),
-                   stack.username, stack.password)
-
-
-def gateway_of(stack, consumer=0):
-    c = stack.consumers[consumer]
-    return Speaker(lambda: harness.UnixConnection(stack.nginx_socket, harness.PATIENCE_S),
-                   c.name, c.key.split(".", 1)[1])
-
-
-def text_of(answer):
-    return gzip.decompress(answer.body) if answer.body[:2] == b"\x1f\x8b" else answer.body
-
-
-UNKNOWN = "auditTrail"  # a member that no document knows: it may stand anywhere
-
-
-def records_of(answer):
-    """By ID, each as a list of pairs, so that the order of members counts, and numbers as their text."""
-    if answer.status != 200:
-        raise AssertionError(answer)
-    records = {}
-    for pairs in json.loads(text_of(answer), object_pairs_hook=list, parse_float=str, parse_int=str):
-        pairs = sorted(((name, value) for name, value in pairs if name not in BOOKKEEPING),
-                       key=lambda pair: pair[0] == UNKNOWN)
-        key = dict(pairs)["id"]
-        if key in records:
-            raise AssertionError(f"posture {key} came twice")
-        records[key] = pairs
-    return records
 
 
 def allowing(**grants):
@@ -219,6 +135,210 @@ class OldClients(harness.StackTest):
                 with self.subTest(client=client, base=base):
                     got = self.run_client(client, base, "old", secret, HOSTS_AT_A_TIME="25", **more)
                     self.assertEqual(got, wanted)
+
+
+class Wire(harness.StackTest):
+    """The bytes, as clients that parse them by hand need them."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.share(simulator=DATA | {"now": NOW}, consumers=allowing())
+        cls.gateway = gateway_of(cls.shared)
+        cls.body = cls.gateway.hosts("1.0", policyId="1001,1002").json()
+
+    def setUp(self):
+        self.gateway.login()
+
+    def check_text(self, text):
+        records = json.loads(text)
+        self.assertTrue(text.startswith(b'[{"id":'))
+        self.assertTrue(text.endswith(b"}]"))
+        # a string may have },{ in it, but not with a quote behind that is not escaped
+        self.assertEqual(text.count(b'},{"id":'), len(records) - 1)
+        self.assertNotRegex(re.sub(rb'"(?:[^"\\]|\\.)*"', b"", text), rb"\s")
+        return records
+
+    def test_one_compact_array_as_gzip_of_one_member_without_a_coding(self):
+        for round_ in ("cold", "stored"):
+            for version in VERSIONS:
+                for accept in (None, "gzip", "gzip, deflate, br", "identity"):
+                    with self.subTest(round_, version=version, accept=accept):
+                        answer = self.gateway.info(version, self.body, {"Accept-Encoding": accept} if accept else {},
+                                                   evidenceRequired=1)
+                        self.assertEqual(answer.status, 200)
+                        self.assertEqual(answer.headers["Content-Type"], "application/gzip")
+                        for name in ("Content-Encoding", "Content-Length", "ETag"):
+                            self.assertIsNone(answer.headers[name])
+                        self.assertEqual(answer.headers["Cache-Control"], "no-store")
+                        inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
+                        text = inflate.decompress(answer.body)
+                        self.assertTrue(inflate.eof)
+                        self.assertEqual(inflate.unused_data, b"")
+                        if accept is None:
+                            self.check_text(text)
+
+    def test_the_same_as_plain_text_if_asked_for(self):
+        for version in VERSIONS:
+            params = {"evidenceRequired": 1, "lastScanDate": "2020-01-01"}
+            cold = self.gateway.info(version, self.body, {"Accept-Encoding": "gzip"}, compressionRequired=0, **params)
+            self.assertEqual((cold.status, cold.headers["Content-Type"]), (200, "application/json"))
+            self.assertIsNone(cold.headers["Content-Encoding"])
+            self.check_text(cold.body)
+            self.assertEqual(self.gateway.info(version, self.body, compressionRequired=0, **params).body, cold.body)
+            self.assertEqual(text_of(self.gateway.info(version, self.body, **params)), cold.body)
+
+    def test_nothing_is_an_empty_array_however_the_upstream_says_it(self):
+        self.addCleanup(self.shared.control.set, empty="array")
+        for n, empty in enumerate(("array", "204")):
+            self.shared.control.set(empty=empty)
+            for version in VERSIONS:
+                params = {"statusChangedSince": f"2031-01-{10 * n + int(version[0]):02}"}
+                with self.subTest(empty=empty, version=version):
+                    plain = self.gateway.info(version, self.body, compressionRequired=0, **params)
+                    self.assertEqual((plain.status, plain.body), (200, b"[]"))
+                    self.assertEqual(plain.headers["Content-Type"], "application/json")
+                    packed = self.gateway.info(version, self.body, **params)
+                    self.assertEqual((packed.status, packed.body[:2], text_of(packed)), (200, speaker.GZIP, b"[]"))
+
+    def test_how_the_upstream_frames_its_own_answer_does_not_show(self):
+        wanted = records_of(self.gateway.info("1.0", self.body, evidenceRequired=1))
+        for n, fault in enumerate(("white_space", "gzip_members", "gzip_labelled", "gzip_zero_tail", "posture_id")):
+            with self.subTest(fault):
+                self.shared.control.fault(fault, api="postureInfo", times=2)
+                answer = self.gateway.info("1.0", self.body, evidenceRequired=1, lastScanDate=f"2020-02-{n + 1:02}")
+                self.check_text(text_of(answer))
+                self.assertEqual(records_of(answer), wanted)
+
+    def test_what_a_client_accepts_is_not_looked_at(self):
+        for accept in ("application/xml", "text/html", "*/*", "application/json;q=0"):
+            headers = {"Accept": accept}
+            self.assertEqual(self.gateway.info("1.0", self.body, headers).status, 200)
+            self.assertEqual(self.gateway.call("GET", speaker.policy_list("1.0"), headers=headers).status, 200)
+
+    def test_lists_are_plain_json_with_a_length(self):
+        for answer in (self.gateway.list("2.0"), self.gateway.hosts("1.0", policyId="1001")):
+            self.assertEqual((answer.status, answer.headers["Content-Type"]), (200, "application/json"))
+            self.assertEqual(int(answer.headers["Content-Length"]), len(answer.body))
+            self.assertEqual(answer.headers["Cache-Control"], "no-store")
+            self.assertNotIn(b" :", answer.body)
+            self.assertNotIn(b": ", answer.body)
+
+    def test_head_gives_the_headers_alone(self):
+        for target in (speaker.policy_list("1.0"), speaker.hostids("1.0") + "?policyId=1001"):
+            whole, head = (self.gateway.call(m, target) for m in ("GET", "HEAD"))
+            self.assertEqual((head.status, head.body), (200, b""))
+            for name in ("Content-Type", "Content-Length", "Deprecation", "X-RateLimit-Limit"):
+                self.assertEqual(head.headers[name], whole.headers[name])
+
+
+class Lists(harness.StackTest):
+    """The policy list and the hosts of policies, held against the upstream's own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.share(simulator=DATA | {"policies": 12, "hosts": 12, "controls": 3, "empty_hosts": 20, "now": NOW},
+                  consumers=allowing())
+
+    def setUp(self):
+        self.control = self.shared.control
+        self.upstream, self.gateway = upstream_of(self.shared), gateway_of(self.shared)
+
+    def check(self, ask):
+        """The upstream's own, so that it cannot be nothing."""
+        wanted, got = ask(self.upstream), ask(self.gateway)
+        self.assertEqual((wanted.status, got.status), (200, 200), got)
+        self.assertEqual(json.loads(got.body, object_pairs_hook=list), json.loads(wanted.body, object_pairs_hook=list))
+        return wanted.json()
+
+    def test_policies(self):
+        for version in ("1.0", "2.0"):
+            self.assertEqual(len(self.check(lambda s: s.list(version))["policyList"]), 12)
+            some = self.check(lambda s: s.list(version, lastEvaluationDate="2026-10-28T00:00:00Z"))["policyList"]
+            self.assertTrue(0 < len(some) < 12, len(some))
+        self.check(lambda s: s.list("2.0", requireTagInfo=0))
+        tagged = self.check(lambda s: s.list("2.0", requireTagInfo=1))["policyList"]
+        self.assertTrue(any("requireTagInfo" in p for p in tagged))
+
+    def test_tags_have_one_name_whatever_the_upstream_calls_them(self):
+        self.addCleanup(self.control.set, tag_member="requireTagInfo")
+        params = {"requireTagInfo": 1, "lastEvaluationDate": "2020-01-01"}
+        wanted = self.upstream.list("2.0", **params).json()
+        self.control.set(tag_member="tagInfo")
+        self.assertEqual(self.gateway.list("2.0", **params).json(), wanted)
+
+    def test_hosts_of_policies(self):
+        for version in VERSIONS:
+            for policies in ("1001", "1001,1002,1012", "1003, 1004", " 1005 ,1006"):
+                with self.subTest(version=version, policies=policies):
+                    self.assertTrue(all(e["hostIds"] for e in self.check(lambda s: s.hosts(version, policyId=policies))))
+
+    def test_hosts_are_told_by_ascending_policy_whatever_the_order(self):
+        answer = self.gateway.hosts("5.0", policyId="1003,1001,1002,1001")
+        self.assertEqual([e["policyId"] for e in answer.json()], ["1001", "1002", "1003"])
+
+    def test_hosts_by_filters(self):
+        one = self.upstream.hosts("5.0", policyId="1001").json()[0]["hostIds"]
+        filters = [("1.0", {"lastScanDate": d}) for d in SINCE] + \
+            [("3.0", {"statusChangedSince": d}) for d in SINCE] + \
+            [("5.0", {"assetDeploymentType": t, "assetState": s})
+             for t in ("ON-PREM", "CLOUD", "ALL") for s in ("ACTIVE", "TERMINATED", "ALL")]
+        sizes = set()
+        for since, params in filters:
+            for version in (v for v in VERSIONS if v >= since):
+                with self.subTest(version=version, **params):
+                    told = self.check(lambda s: s.hosts(version, policyId="1001, 1002", **params))
+                    sizes.add(len(told[0]["hostIds"]))
+        self.assertGreater(len(sizes), 4)
+        self.assertIn(len(one), sizes)
+
+    def test_hosts_of_every_policy(self):
+        for version in ("3.0", "4.0", "5.0"):
+            self.assertEqual(len(self.check(lambda s: s.hosts(version))), 12)
+            self.check(lambda s: s.hosts(version, lastScanDate="2026-10-28"))
+
+    def test_hosts_of_more_than_ten_policies(self):
+        many = ",".join(str(1001 + p) for p in range(11))
+        self.check(lambda s: s.hosts("3.0", policyId=many))
+        self.assertEqual(self.gateway.hosts("2.0", policyId=many).status, 400)
+        self.assertEqual(self.upstream.hosts("2.0", policyId=many).status, 400)
+
+
+class Unresolved(harness.StackTest):
+    """Errors inside of an answer that is none: what is told of a policy is kept for a while, so each test has
+    policies of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.share(simulator=DATA | {"policies": 12, "failing_policies": "1008,1009,1010"}, consumers=allowing())
+
+    def setUp(self):
+        self.upstream, self.gateway = upstream_of(self.shared), gateway_of(self.shared)
+
+    def test_a_policy_that_cannot_be_resolved_stays_an_error_beside_the_others(self):
+        for version, policies in (("1.0", "1007,1008,1009"), ("5.0", "1008,1010"), ("3.0", "1011,7777"), ("4.0", "7778")):
+            with self.subTest(version=version, policies=policies):
+                wanted = self.upstream.hosts(version, policyId=policies).json()
+                self.assertTrue(any("error" in e for e in wanted))
+                got = self.gateway.hosts(version, policyId=policies)
+                self.assertEqual(got.status, 200)
+                for element in got.json():
+                    self.assertTrue(element.get("error", "x"))
+                self.assertEqual(self.without_texts(got.json()), self.without_texts(wanted))
+
+    @staticmethod
+    def without_texts(told):
+        return [e | {"error": "…"} if "error" in e else e for e in told]
+
+    def test_a_policy_that_the_upstream_leaves_out_is_an_error_too(self):
+        self.addCleanup(self.shared.control.set, unknown_policy="error")
+        self.shared.control.set(unknown_policy="omit")
+        got = self.gateway.hosts("2.0", policyId="1001,8888").json()
+        self.assertEqual([e["policyId"] for e in got], ["1001", "8888"])
+        self.assertEqual((got[1]["hostIds"], "error" in got[1], "error" in got[0]), ([], True, False))
+
+    def test_the_postures_of_a_policy_that_cannot_be_resolved_are_not_taken_for_none(self):
+        answer = self.gateway.info("1.0", [speaker.element(1009, [5000001])])
+        self.assertEqual((answer.status, list(answer.json())), (502, ["message"]))
 
 
 if __name__ == "__main__":
