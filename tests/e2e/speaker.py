@@ -69,8 +69,8 @@ class Speaker:
     def list(self, version="1.0", **params):
         return self.call("GET", policy_list(version), **params)
 
-    def hosts(self, version, **params):
-        return self.call("GET", hostids(version), **params)
+    def hosts(self, version, headers=None, **params):
+        return self.call("GET", hostids(version), headers=headers, **params)
 
     def info(self, version, body, headers=None, **params):
         return self.call("POST", posture_info(version), body, headers, **params)
