@@ -19,6 +19,8 @@ PARAMS = ["REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "CONTENT_TYPE", "CONT
           "SERVER_PROTOCOL", "REQUEST_SCHEME", "REMOTE_ADDR", "REQUEST_ID",
           "POSTUREGATE_INTERNAL"]
 PLAIN = b"Content-Type: text/plain\r\n\r\n"
+OLD_PATHS = "/auth", "/pcrs/1.0/posture/postureInfo", "/pcrs/5.0/posture/hostids"
+STREAMS = "/", "/pcrs/1.0/posture/postureInfo"
 
 
 def echo(params, body, send):
@@ -110,6 +112,21 @@ class Behind(unittest.TestCase):
         Behind.answer = staticmethod(dead)
         head = self.check_problem(harness.raw(self.socket, request()), 502, "gateway-unavailable")
         self.assertIn(b"\r\nRetry-After: ", head)
+
+    def test_own_refusals_on_the_drop_in_surface_are_messages(self):
+        def dead(params, body, send):
+            raise Abort
+        Behind.answer = staticmethod(dead)
+        for path in OLD_PATHS:
+            for more, status in (("Content-Length: 6000000\r\n", 413), ("Content-Length: 0\r\n", 502)):
+                with self.subTest(path, status=status):
+                    head, _, body = harness.raw(self.socket, request(path, "POST", more)).partition(b"\r\n\r\n")
+                    self.assertEqual(int(head.split()[1]), status)
+                    self.assertIn(b"\r\nContent-Type: application/json\r\n", head)
+                    self.assertIn(b"\r\nCache-Control: no-store", head)
+                    self.assertEqual(b"\r\nRetry-After: " in head, status == 502)
+                    self.assertEqual(list(json.loads(body)), ["message"])
+        self.check_problem(harness.raw(self.socket, request("/_message/502")), 404, "not-found")
 
     def test_garbage_from_the_application_is_502(self):
         Behind.answer = staticmethod(lambda params, body, send: send(b"\0\1\2 no header\n\n"))
@@ -244,13 +261,28 @@ class Behind(unittest.TestCase):
             send(PLAIN + b"[1,2")
             raise Abort
         Behind.answer = staticmethod(stream)
-        for _ in range(3):
-            with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
-                self.client().get("/")
+        for target in STREAMS:
+            for _ in range(3):
+                with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                    self.client().get(target)
+
+    def test_a_long_stream_that_dies_breaks_visibly(self):
+        """Also where more was on its way than nginx has buffers for."""
+        for target in STREAMS:
+            for pieces in (1, 7, 30):
+                def stream(params, body, send):
+                    send(PLAIN)
+                    for _ in range(pieces):
+                        send(b"x" * 100000)
+                    raise Abort
+                Behind.answer = staticmethod(stream)
+                with self.assertRaises((http.client.IncompleteRead, ConnectionError)):
+                    self.client().get(target)
 
     def test_living_stream_ends_cleanly(self):
         Behind.answer = staticmethod(lambda params, body, send: send(PLAIN + b"[1,2]"))
-        self.assertEqual(self.client().get("/").body, b"[1,2]")
+        for target in STREAMS:
+            self.assertEqual(self.client().get(target).body, b"[1,2]")
 
     def test_small_pieces_of_a_stream_pass_at_once(self):
         """In both senses: nothing is held back for more. (nginx holds back a first piece that came
@@ -263,11 +295,42 @@ class Behind(unittest.TestCase):
                 read.acquire(timeout=harness.PATIENCE_S)
                 send((PLAIN if i == 0 else b"") + piece)
         Behind.answer = staticmethod(drip)
-        response = self.client().start("GET", "/")
-        for piece in pieces:
-            self.assertEqual(response.read(len(piece)), piece)
-            read.release()
-        self.assertEqual(response.read(), b"")
+        for target in STREAMS:
+            response = self.client().start("GET", target)
+            for piece in pieces:
+                self.assertEqual(response.read(len(piece)), piece)
+                read.release()
+            self.assertEqual(response.read(), b"")
+
+    def test_the_head_of_a_stream_passes_before_its_body(self):
+        go_on = threading.Event()
+
+        def late(params, body, send):
+            send(PLAIN)
+            go_on.wait(2 * harness.PATIENCE_S)
+            send(b"[]")
+        Behind.answer = staticmethod(late)
+        response = self.client().start("POST", STREAMS[1])
+        self.assertEqual(response.status, 200)
+        go_on.set()
+        self.assertEqual(response.read(), b"[]")
+
+    def test_a_stream_that_pauses_leaves_nothing_behind(self):
+        """However much has come: the client has all of it while nothing follows."""
+        for size in (230000, 247673, 254351, 296304, 1000003, 3333333):
+            go_on = threading.Event()
+
+            def pause(params, body, send):
+                send(PLAIN + b"x" * size)
+                go_on.wait(2 * harness.PATIENCE_S)
+                send(b"]")
+            Behind.answer = staticmethod(pause)
+            for _ in range(5):
+                go_on.clear()
+                response = self.client().start("POST", STREAMS[1])
+                self.assertEqual(len(response.read(size)), size)
+                go_on.set()
+                self.assertEqual(response.read(), b"]")
 
     # --- its log
 
