@@ -11,6 +11,12 @@ E2E_TESTS = \
 	tests/e2e/test_house.py \
 	tests/e2e/test_inputs.py \
 	tests/e2e/test_legacy.py \
+	tests/e2e/test_legacy_access.py \
+	tests/e2e/test_legacy_cache.py \
+	tests/e2e/test_legacy_ends.py \
+	tests/e2e/test_legacy_inputs.py \
+	tests/e2e/test_legacy_stream.py \
+	tests/e2e/test_legacy_volume.py \
 	tests/e2e/test_life.py \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_migration.py \
@@ -21,5 +27,5 @@ E2E_TESTS = \
 	tests/e2e/test_sharing.py
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/e2e/fakeapp.py tests/e2e/reference.py \
-	tests/e2e/openapi.py tests/e2e/scenes.py \
+	tests/e2e/openapi.py tests/e2e/scenes.py tests/e2e/speaker.py \
 	tests/e2e/clients/bulk_download.py tests/e2e/clients/chunk_splitter.py
