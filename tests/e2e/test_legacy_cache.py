@@ -139,8 +139,18 @@ class Empty(Cache):
         self.begin()
         for _ in range(2):
             self.assertEqual(len(records_of(self.gateway.info("1.0", body_of(1001)))), HOSTS * CONTROLS)
-        self.assertEqual(len(self.v1(policy=1001)), HOSTS * CONTROLS)
+        self.assertEqual(len(self.v1(policy=1001, host=speaker.simulated_hosts(1001, HOSTS))), HOSTS * CONTROLS)
         self.assertEqual(self.calls()[0], 1)
+
+    def test_a_subscription_that_is_not_the_accounts_is_refused_and_spoils_nothing(self):
+        self.begin()
+        other = [speaker.element(1001, speaker.simulated_hosts(1001, HOSTS), subscription=999)]
+        for _ in range(2):  # the upstream has not told its own yet, and then it has
+            answer = self.gateway.info("1.0", other)
+            self.check_message(answer, answer.status)
+            self.assertIn(answer.status, (400, 502))  # ours, or made of the upstream's
+        self.assertEqual(records_of(self.gateway.info("1.0", body_of(1001))),
+                         records_of(self.upstream.info("1.0", body_of(1001))))
 
 
 class Contained(Cache):
