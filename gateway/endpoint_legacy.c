@@ -197,6 +197,7 @@ open_reader(struct request *r, struct source *s, struct reader *reader)
 		filter.grant = &r->consumer->policies;
 	reader_init(reader, r->gateway->cache, s->served != SERVED_NONE ? s->result : NULL,
 	    s->flight, &filter);
+	reader->must_have = s->widened ? &s->rest.hosts : NULL;
 }
 
 static enum status

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/ids.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/plan.h"
 #include "gateway/legacy/body.h"
@@ -260,13 +261,9 @@ legacy_hosts_of(struct request *r, const struct id_list *policies)
 static bool
 has_it(const struct cache_manifest *m, const struct query *q, bool of_all_hosts)
 {
-	if (!m->complete)
-		return false;
 	/* a host that was not there to be fetched may be there by now */
-	for (size_t i = 0; of_all_hosts && i < q->hosts.count; i++)
-		if (ids_find(m->hosts, m->host_count, q->hosts.ids[i]) == m->host_count)
-			return false;
-	return true;
+	return m->complete && (!of_all_hosts || ids_have_all(m->hosts, m->host_count, q->hosts.ids,
+						    q->hosts.count));
 }
 
 /* From now on the source is that of the broader query, of which some rows are left out. */
@@ -442,36 +439,60 @@ has_exactly(const struct request *r, struct cache_result *resolution, const stru
 	return s.same && s.at == q->hosts.count;
 }
 
-/* Whether these are all the hosts that the policy has, as a fresh resolution of these policies tells. */
-static bool
-resolves_to(const struct request *r, const struct id_list *policies, const struct query *q)
+/* What a fresh resolution tells of the query's hosts, and since when it does (wall). */
+enum told { TOLD_NOTHING, TOLD_OTHERS, TOLD_ALL };
+
+static enum told
+tells(const struct request *r, const struct id_list *policies, int64_t *ret_told_ms)
 {
+	const struct query *q = &r->source->query;
 	const struct query asked = {
 	    .kind = KIND_HOSTS, .policies = *policies, .assets = q->assets, QUERY_NO_DATES};
 	struct cache_result *resolution;
 	struct buf text;
 	uint8_t digest[SHA256_BYTES];
-	bool all = false;
+	enum told told = TOLD_NOTHING;
 	buf_init(&text, LIMIT_CANON_BYTES);
 	query_canon(&asked, &text);
 	query_digest(text.data, text.len, digest);
 	if (text.err == STATUS_OK && cache_lookup(r->gateway->cache, digest, text.data, text.len,
 					 r->now_ms, &resolution) == STATUS_OK) {
 		const struct cache_manifest *m = cache_manifest(resolution);
-		all = m->complete && r->now_ms < m->fresh_until_ms && has_exactly(r, resolution, q);
+		*ret_told_ms = m->published_at_ms;
+		if (m->complete && r->now_ms < m->fresh_until_ms)
+			told = has_exactly(r, resolution, q) ? TOLD_ALL : TOLD_OTHERS;
 		cache_release(resolution);
 	}
 	buf_fini(&text);
-	return all;
+	return told;
 }
 
-/* The policy was resolved alone, or beside the others of this call. */
+/* Whether these are all the hosts that the policy has. It was resolved alone, which is what a fetch
+ * may go by, or beside the others of this call. */
 static bool
-are_all_hosts(const struct request *r)
+are_all_hosts(const struct request *r, int64_t *ret_told_ms)
 {
-	const struct query *q = &r->source->query;
-	return resolves_to(r, &q->policies, q) ||
-	       (r->legacy->policies.count > 1 && resolves_to(r, &r->legacy->policies, q));
+	const struct legacy *l = r->legacy;
+	enum told told = tells(r, &r->source->query.policies, ret_told_ms);
+	if (told == TOLD_NOTHING && l->policies.count > 1)
+		told = tells(r, &l->policies, ret_told_ms);
+	return told == TOLD_ALL;
+}
+
+/* A fetch under way that may have looked for its hosts before there were all those that the caller was
+ * told of. */
+static bool
+is_begun_too_early(const struct request *r, int64_t told_ms)
+{
+	const struct source *s = r->source;
+	struct flight_view v;
+	struct flight *f =
+	    flight_running(r->gateway->flights, s->digest, s->canon.data, s->canon.len);
+	if (f == NULL)
+		return false;
+	flight_look(f, &v);
+	flight_release(f);
+	return clock_wall_ms() - (clock_mono_ms() - v.begun_ms) < told_ms;
 }
 
 /* Clients post back what hostids has told them. Asked for as all hosts of the policy, it is the query
@@ -479,17 +500,25 @@ are_all_hosts(const struct request *r)
 static void
 widen(struct request *r)
 {
-	struct query all;
-	enum verdict verdict;
+	struct query all, narrow = r->source->query;
 	struct source *s = r->source;
-	if (s->query.policies.count != 1 || s->query.hosts.count == 0 || s->result != NULL ||
-	    !are_all_hosts(r) || !broaden(&s->query, MORE_HOSTS, EVIDENCE_NONE, &all))
+	enum verdict verdict;
+	int64_t told_ms;
+	if (narrow.policies.count != 1 || narrow.hosts.count == 0 || s->result != NULL ||
+	    !are_all_hosts(r, &told_ms) || !broaden(&narrow, MORE_HOSTS, EVIDENCE_NONE, &all))
 		return;
 	/* one that is there was refused: it is older than one of the hosts */
 	struct cache_result *there = broader_result(r, &all, false, &verdict);
-	if (there == NULL || verdict != VERDICT_FRESH)
-		take_query(s, &all, true);
+	bool serves = there == NULL || verdict != VERDICT_FRESH;
 	cache_release(there);
+	if (!serves)
+		return;
+	take_query(s, &all, true);
+	s->widened = true;
+	if (!is_begun_too_early(r, told_ms))
+		return;
+	take_query(s, &narrow, false);
+	s->narrowed = s->widened = false;
 }
 
 enum step

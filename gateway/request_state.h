@@ -51,6 +51,7 @@ struct source {
 	const char *fwd;   /* why the upstream was needed, as RFC 9211 has it */
 	struct query rest; /* what of the query is left to look at in the rows */
 	bool narrowed;     /* there is such a rest: the result is of a broader query */
+	bool widened;      /* likewise the flight: it has to have asked for the hosts in `rest` */
 };
 
 struct legacy; /* request_legacy.h */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "gateway/answer/reader.h"
+#include "gateway/base/ids.h"
 
 void
 reader_init(struct reader *r, struct cache *cache, struct cache_result *result,
@@ -51,6 +52,14 @@ call_of(const struct cache_manifest *m, uint32_t call)
 	return c;
 }
 
+/* It may have begun before one of them was there. */
+static bool
+has_hosts(const struct reader *r, const struct cache_manifest *m)
+{
+	const struct id_list *hosts = r->must_have;
+	return hosts == NULL || ids_have_all(m->hosts, m->host_count, hosts->ids, hosts->count);
+}
+
 /* The fetch is over: its result, or why there is none. */
 static enum status
 take_result(struct reader *r)
@@ -59,8 +68,15 @@ take_result(struct reader *r)
 	flight_look(r->flight, &v);
 	if (v.status != STATUS_OK)
 		return v.status;
-	r->result = flight_result(r->flight);
-	return r->result != NULL ? STATUS_OK : STATUS_STOPPING;
+	struct cache_result *result = flight_result(r->flight);
+	if (result == NULL)
+		return STATUS_STOPPING;
+	if (!has_hosts(r, cache_manifest(result))) {
+		cache_release(result);
+		return STATUS_UPSTREAM_INCOMPLETE;
+	}
+	r->result = result;
+	return STATUS_OK;
 }
 
 static enum status

@@ -39,7 +39,9 @@ struct reader {
 	struct cache_result *result; /* NULL: there is none yet */
 	struct flight *flight;       /* NULL: of a result */
 	struct filter filter;
-	bool takes_incomplete; /* set it after reader_init(): holes are told by other means */
+	/* to be set after reader_init() */
+	bool takes_incomplete;           /* holes are told by other means */
+	const struct id_list *must_have; /* hosts that a fetch has to have asked for; NULL: any */
 	/* where it stands */
 	uint32_t call;
 	struct flight_call seen; /* of that call, when last looked at */
@@ -70,7 +72,8 @@ void reader_fini(struct reader *r);
  *   what the fetch failed with, or what `record` said
  *   STATUS_UPSTREAM_BAD_DATA    a record that was given did not come again
  *   STATUS_UPSTREAM_RETIRED     records were given of a version that is no longer asked
- *   STATUS_UPSTREAM_INCOMPLETE  the result lacks something, and the reader does not take such ones
+ *   STATUS_UPSTREAM_INCOMPLETE  the result lacks something, and the reader does not take such ones;
+ *                               or the fetch has not asked for a host that it has to have
  *   STATUS_CORRUPT, STATUS_STORE_FAILED, STATUS_BUSY, STATUS_NO_MEMORY */
 enum status reader_take(struct reader *r, size_t most_records, size_t most_bytes,
     reader_record_f *record, void *ctx, enum reader_state *ret_state) NODISCARD;

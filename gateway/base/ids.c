@@ -41,6 +41,15 @@ ids_find(const uint64_t *ids, size_t count, uint64_t id)
 	return low < count && ids[low] == id ? low : count;
 }
 
+bool
+ids_have_all(const uint64_t *ids, size_t count, const uint64_t *wanted, size_t wanted_count)
+{
+	for (size_t i = 0; i < wanted_count; i++)
+		if (ids_find(ids, count, wanted[i]) == count)
+			return false;
+	return true;
+}
+
 enum status
 id_set_add(struct id_set *s, uint64_t id)
 {

@@ -3,6 +3,7 @@
 #ifndef BASE_IDS_H
 #define BASE_IDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,8 @@
 size_t ids_sort(uint64_t *ids, size_t count);
 /* Index of id in an ascending list, or count. */
 size_t ids_find(const uint64_t *ids, size_t count, uint64_t id);
+/* Whether an ascending list has every one of `wanted`. */
+bool ids_have_all(const uint64_t *ids, size_t count, const uint64_t *wanted, size_t wanted_count);
 
 /* A set that is added to often, mostly the same ID many times in a row, and read once. All zero is
  * the empty set. */

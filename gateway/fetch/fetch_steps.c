@@ -99,11 +99,9 @@ stored_subscription(struct cache *cache)
 static bool
 tells_enough(const struct cache_manifest *m, const struct id_list *wanted)
 {
-	for (size_t i = 0; i < wanted->count; i++)
-		if (ids_find(m->hosts, m->host_count, wanted->ids[i]) == m->host_count)
-			return false;
 	int64_t age_ms = clock_wall_ms() - m->fetched_at_ms;
-	return m->complete && (wanted->count > 0 || (age_ms >= 0 && age_ms < RESOLVED_NOW_MS));
+	return m->complete && (wanted->count > 0 || (age_ms >= 0 && age_ms < RESOLVED_NOW_MS)) &&
+	       ids_have_all(m->hosts, m->host_count, wanted->ids, wanted->count);
 }
 
 static enum status

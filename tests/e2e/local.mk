@@ -17,6 +17,7 @@ E2E_TESTS = \
 	tests/e2e/test_legacy_inputs.py \
 	tests/e2e/test_legacy_stream.py \
 	tests/e2e/test_legacy_volume.py \
+	tests/e2e/test_legacy_whole.py \
 	tests/e2e/test_life.py \
 	tests/e2e/test_metrics.py \
 	tests/e2e/test_migration.py \

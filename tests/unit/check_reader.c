@@ -372,14 +372,20 @@ restage(struct fetching *f)
 }
 
 static void
-end_well(struct fetching *f, size_t calls, bool complete)
+publish(struct fetching *f, const struct cache_manifest *m)
 {
 	struct cache_result *result;
-	struct cache_manifest m = manifest_of(f->info, calls, complete);
-	ck_status(cache_stage_publish(f->stage, &m, NOW, &result), STATUS_OK);
+	ck_status(cache_stage_publish(f->stage, m, NOW, &result), STATUS_OK);
 	f->stage = NULL;
 	flight_end(f->flight, STATUS_OK, 0, result);
 	cache_release(result);
+}
+
+static void
+end_well(struct fetching *f, size_t calls, bool complete)
+{
+	struct cache_manifest m = manifest_of(f->info, calls, complete);
+	publish(f, &m);
 }
 
 static void
@@ -1141,6 +1147,35 @@ START_TEST(fails_where_the_fetch_ends_with_an_incomplete_result)
 }
 END_TEST
 
+START_TEST(fails_where_the_fetch_has_not_asked_for_a_host_that_it_has_to_have)
+{
+	static const uint64_t ids[] = {3, 4, 5, 9};
+	static const struct {
+		struct id_list hosts;
+		enum status st;
+	} cases[] = {
+	    {{ids, 3}, STATUS_OK},
+	    {{ids + 1, 1}, STATUS_OK},
+	    {{ids, 0}, STATUS_OK},
+	    {{ids, 4}, STATUS_UPSTREAM_INCOMPLETE},
+	    {{ids + 3, 1}, STATUS_UPSTREAM_INCOMPLETE},
+	};
+	struct fetching *f = &fetching;
+	enum reader_state state;
+	reader.must_have = &cases[_i].hosts;
+	COMMIT(f, 0, 1, 2);
+	drains_to(&reader, READER_WAITS);
+	end_call(f, 0);
+	struct cache_manifest m = manifest_of(f->info, 1, true);
+	m.hosts = ids;
+	m.host_count = 3;
+	publish(f, &m);
+	for (int i = 0; i < 2; i++)
+		ck_status(drain(&reader, ALL, ALL, &state), cases[_i].st);
+	GOT(0, 0, 1, 2);
+}
+END_TEST
+
 /* --- waiting */
 
 static void *
@@ -1610,6 +1645,8 @@ fetch_tests(void)
 	tcase_add_loop_test(t, fails_in_another_stage_once_something_was_given, 0, 3);
 	tcase_add_loop_test(t, tells_what_the_fetch_failed_with, 0, 6);
 	tcase_add_test(t, fails_where_the_fetch_ends_with_an_incomplete_result);
+	tcase_add_loop_test(
+	    t, fails_where_the_fetch_has_not_asked_for_a_host_that_it_has_to_have, 0, 5);
 	tcase_add_test(t, waiting_ends_at_its_deadline_whatever_other_calls_bring);
 	tcase_add_test(t, waiting_is_over_where_something_has_changed_meanwhile);
 	tcase_add_test(t, stopping_ends_the_waiting);

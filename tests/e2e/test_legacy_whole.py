@@ -1,0 +1,77 @@
+"""Answers of the drop-in surface that share results and fetches with everybody else: each has all that
+it was asked for, or breaks."""
+
+import threading
+
+import harness
+from harness import Consumer
+from test_legacy import DATA, gateway_of, records_of, upstream_of
+
+OLD = [Consumer("old", legacy="allow", admin="true")]
+
+
+class Later:
+    """A call under way."""
+
+    def __init__(self, call, *args, **params):
+        self.answer = None
+        self.thread = threading.Thread(target=self.run, args=(call, args, params))
+        self.thread.start()
+
+    def run(self, call, args, params):
+        self.answer = call(*args, **params)
+
+    def get(self):
+        self.thread.join()
+        return self.answer
+
+
+class Hosts(harness.StackTest):
+    """A policy that gets another host while others fetch its postures."""
+
+    def begin(self):
+        self.it = self.stack(simulator=DATA | {"empty_hosts": 0}, consumers=OLD)
+        self.gateway, self.upstream = gateway_of(self.it), upstream_of(self.it)
+
+    def start_fetch(self):
+        """All postures of policy 1001: its hosts are resolved, and the call that pulls them is held."""
+        hold = self.it.control.hold(api="postureInfo", times=1)
+        answer = self.it.client().get("/v1/postures", {"Prefer": "respond-async"}, policy=1001)
+        self.assertEqual(answer.status, 202)
+        self.it.control.wait(api="postureInfo", held=1)
+        return hold
+
+    def test_a_fetch_that_had_begun_before_a_host_was_there_is_not_joined(self):
+        self.begin()
+        hold = self.start_fetch()
+        self.it.control.set(hosts=24)
+        told = self.gateway.hosts("5.0", policyId=1001).json()
+        self.assertEqual(len(told[0]["hostIds"]), 24)
+        later = Later(self.gateway.info, "5.0", told)
+        self.it.control.wait(api="postureInfo", calls=2)
+        self.it.control.release(id=hold)
+        self.assertEqual(records_of(later.get()), records_of(self.upstream.info("5.0", told)))
+
+    def test_a_fetch_goes_by_what_the_caller_was_told_of(self):
+        self.begin()
+        self.assertEqual(len(self.gateway.hosts("5.0", policyId=1001).json()[0]["hostIds"]), 23)
+        self.it.control.set(hosts=24)
+        told = self.gateway.hosts("5.0", policyId="1001,1002").json()
+        self.assertEqual(len(told[0]["hostIds"]), 24)
+        self.assertEqual(
+            records_of(self.gateway.info("5.0", told)), records_of(self.upstream.info("5.0", told)))
+
+    def test_a_fetch_that_began_later_is_joined(self):
+        self.begin()
+        told = self.gateway.hosts("5.0", policyId=1001).json()
+        hold = self.start_fetch()
+        later = {version: Later(self.gateway.info, version, told) for version in ("5.0", "4.0", "1.0")}
+        self.it.control.release(id=hold)
+        answers = {version: call.get() for version, call in later.items()}
+        self.assertEqual(self.it.control.state()["apis"]["postureInfo"]["calls"], 1)
+        for version, answer in answers.items():
+            self.assertEqual(records_of(answer), records_of(self.upstream.info(version, told)))
+
+
+if __name__ == "__main__":
+    harness.main()
