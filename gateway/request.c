@@ -218,6 +218,9 @@ send_pieces(struct request *r, const struct buf *head, size_t *ret_bytes)
 			st = piece.err;
 		if (st == STATUS_OK && piece.len > 0)
 			st = fcgi_stream(r->fcgi, piece.data, piece.len);
+		else if (st == STATUS_OK && !end && fcgi_hung_up(r->fcgi))
+			st =
+			    STATUS_CLIENT_GONE; /* nobody else waits here for what may take hours */
 		if (st == STATUS_OK)
 			*ret_bytes += piece.len;
 	}

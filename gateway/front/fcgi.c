@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -327,4 +328,11 @@ fcgi_stream(struct fcgi *f, const char *bytes, size_t len)
 	if (st != STATUS_OK)
 		fcgi_abort(f);
 	return st;
+}
+
+bool
+fcgi_hung_up(const struct fcgi *f)
+{
+	struct pollfd p = {.fd = f->request.ipcFd, .events = POLLRDHUP};
+	return f->aborted || (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR)));
 }

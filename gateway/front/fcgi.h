@@ -11,6 +11,7 @@
 #ifndef FRONT_FCGI_H
 #define FRONT_FCGI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -61,6 +62,9 @@ enum status fcgi_answer(
  * STATUS_OK once all of it is on its way, or STATUS_CLIENT_GONE as above. Only with nginx's keep_conn
  * and buffering does the client see it break where it is aborted (server.conf). */
 enum status fcgi_stream(struct fcgi *f, const char *bytes, size_t len);
+/* nginx has closed the connection: the client is gone, as far as anybody knows. For who has nothing to
+ * send, and would not notice otherwise. */
+bool fcgi_hung_up(const struct fcgi *f);
 /* The request ends well; parameters are gone. Nothing happens if it was aborted. */
 void fcgi_finish(struct fcgi *f);
 /* The connection breaks off, visibly for the client. Parameters stay until fcgi_finish(). */

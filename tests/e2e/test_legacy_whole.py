@@ -1,10 +1,13 @@
 """Answers of the drop-in surface that share results and fetches with everybody else: each has all that
 it was asked for, or breaks."""
 
+import json
+import socket
 import threading
 
 import harness
 from harness import Consumer
+from test_inputs import STDIN, begin, params, record
 from test_legacy import DATA, gateway_of, records_of, upstream_of
 
 OLD = [Consumer("old", legacy="allow", admin="true")]
@@ -71,6 +74,36 @@ class Hosts(harness.StackTest):
         self.assertEqual(self.it.control.state()["apis"]["postureInfo"]["calls"], 1)
         for version, answer in answers.items():
             self.assertEqual(records_of(answer), records_of(self.upstream.info(version, told)))
+
+
+class Gone(harness.StackTest):
+    """A caller that goes away while nothing is there to be sent."""
+
+    def streams(self):
+        for line in self.it.client().get("/metrics").body.decode().splitlines():
+            if line.startswith('pcrs_workers_waiting{class="stream"}'):
+                return int(line.split()[1])
+        raise AssertionError("there is no such figure")
+
+    def test_it_holds_no_place_until_the_fetch_has_ended(self):
+        self.it = self.stack(simulator=DATA, consumers=OLD, clock=True)
+        hold = self.it.control.hold(api="postureInfo", times=1)
+        body = json.dumps(gateway_of(self.it).hosts("5.0", policyId=1001).json()).encode()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+            s.settimeout(harness.PATIENCE_S)
+            s.connect(str(self.it.gateway_socket))
+            s.sendall(begin() + params(
+                (b"REQUEST_METHOD", b"POST"), (b"CONTENT_LENGTH", str(len(body)).encode()),
+                (b"REQUEST_URI", b"/pcrs/5.0/posture/postureInfo?compressionRequired=0"),
+                (b"HTTP_X_API_KEY", self.it.consumers[0].key.encode())) + record(STDIN, body) + record(STDIN))
+            self.it.control.wait(api="postureInfo", held=1)
+            self.it.advance(21)
+            self.assertIn(b"Status: 200", s.recv(4096))
+            self.assertEqual(self.streams(), 1)
+        self.it.advance(16)
+        harness.wait_until(lambda: self.streams() == 0, "its place is free", 20)
+        self.assertIn("client=gone", self.it.gateway.text())
+        self.it.control.release(id=hold)
 
 
 if __name__ == "__main__":
