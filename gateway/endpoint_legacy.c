@@ -220,8 +220,8 @@ open_stream(struct request *r)
 	return legacy_stream_init(&l->stream, l->readers, l->reader_count, &view, l->asked.plain);
 }
 
-/* A source has failed before anything was sent: something older may stand in for it, as long as nothing
- * of it was given. */
+/* A source has failed before anything was sent: something older may stand in for it, once, as long as
+ * nothing of it was given. */
 static enum step
 stand_in(struct request *r, enum status st)
 {
@@ -229,7 +229,7 @@ stand_in(struct request *r, enum status st)
 	size_t at = l->stream.at;
 	struct flight_view v;
 	r->source = &l->sources[at];
-	if (r->source->flight == NULL || l->readers[at].gave)
+	if (r->source->flight == NULL || r->source->served != SERVED_NONE || l->readers[at].gave)
 		return request_problem_later(r, st, 0);
 	flight_look(r->source->flight, &v);
 	if (v.status != st)
@@ -246,7 +246,7 @@ static enum step
 prepare_stream(struct request *r)
 {
 	struct legacy *l = r->legacy;
-	int64_t until_ms = clock_mono_ms() + STATUS_WAIT_MS, from_us = clock_mono_us();
+	int64_t until_ms = clock_mono_ms() + STATUS_WAIT_MS;
 	enum step next = STEP_answer;
 	while (next == STEP_answer) {
 		enum status st = legacy_stream_prepare(&l->stream, until_ms);
@@ -255,7 +255,9 @@ prepare_stream(struct request *r)
 		next = l->stream.at < l->source_count ? stand_in(r, st)
 						      : request_problem_later(r, st, 0);
 	}
-	r->source->waited_us = clock_mono_us() - from_us;
+	if (next == STEP_answer && !legacy_subscription_holds(r))
+		return request_problem(
+		    r, STATUS_BAD_REQUEST, "subscriptionId is not that of the account");
 	return next;
 }
 
@@ -263,12 +265,14 @@ prepare_stream(struct request *r)
 static void
 sum_up(struct request *r)
 {
+	static const unsigned need[SERVED_COUNT] = {
+	    [SERVED_HIT] = 0, [SERVED_STALE] = 1, [SERVED_COLLAPSED] = 2, [SERVED_MISS] = 3};
 	struct legacy *l = r->legacy;
 	for (size_t i = 0; i < l->source_count; i++) {
 		struct source *s = &l->sources[i];
 		if (s->served == SERVED_NONE)
 			s->served = source_served(s);
-		if (i == 0 || s->served > r->source->served)
+		if (i == 0 || need[s->served] > need[r->source->served])
 			r->source = s;
 	}
 }
@@ -282,12 +286,13 @@ endpoint_pcrs_posture_info(struct request *r)
 	enum status st = open_stream(r);
 	if (st != STATUS_OK)
 		return request_problem_later(r, st, 0);
-	if (prepare_stream(r) == STEP_respond)
-		return STEP_respond;
-	if (!legacy_subscription_holds(r))
-		return request_problem(
-		    r, STATUS_BAD_REQUEST, "subscriptionId is not that of the account");
-	sum_up(r);
+	int64_t from_us = clock_mono_us();
+	enum step next = prepare_stream(r);
+	if (next != STEP_respond)
+		sum_up(r);
+	r->source->waited_us = clock_mono_us() - from_us;
+	if (next == STEP_respond)
+		return next;
 	/* gzip is the entity, not its coding: such clients inflate what they get, whatever it is called */
 	response_header(
 	    &r->response, "Content-Type", l->asked.plain ? "application/json" : "application/gzip");

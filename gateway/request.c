@@ -173,15 +173,27 @@ log_more(struct request *r)
 	return text != NULL ? text : "";
 }
 
-/* The calls that the fetch of this request has made so far; those of another's are not its own. */
+static uint64_t
+calls_of(const struct source *s)
+{
+	struct flight_view v;
+	if (!s->leads)
+		return 0;
+	flight_look(s->flight, &v);
+	return v.progress.calls_made;
+}
+
+/* The calls that the fetches of this request have made so far; those of another's are not its own. */
 static uint64_t
 calls_caused(const struct request *r)
 {
-	struct flight_view v;
-	if (!r->source->leads)
-		return 0;
-	flight_look(r->source->flight, &v);
-	return v.progress.calls_made;
+	const struct legacy *l = r->legacy;
+	uint64_t calls = 0;
+	if (l == NULL || l->source_count == 0)
+		return calls_of(r->source);
+	for (size_t i = 0; i < l->source_count; i++)
+		calls += calls_of(&l->sources[i]);
+	return calls;
 }
 
 static void

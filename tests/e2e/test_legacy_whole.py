@@ -76,6 +76,30 @@ class Hosts(harness.StackTest):
             self.assertEqual(records_of(answer), records_of(self.upstream.info(version, told)))
 
 
+class Log(harness.StackTest):
+    def last_line(self):
+        lines = [line for line in self.it.gateway.text().splitlines()
+                 if " request " in line and "postureInfo" in line]
+        return lines and dict(word.split("=", 1) for word in lines[-1].split() if "=" in word)
+
+    def test_of_several_sources_it_tells_the_one_that_needed_most_and_all_calls(self):
+        self.it = self.stack(simulator=DATA, consumers=OLD)
+        gateway, upstream = gateway_of(self.it), upstream_of(self.it)
+        told = gateway.hosts("5.0", policyId="1001,1002,1003").json()
+        hold = self.it.control.hold(api="postureInfo", times=1)
+        self.assertEqual(self.it.client().get(
+            "/v1/postures", {"Prefer": "respond-async"}, policy=1003).status, 202)
+        self.it.control.wait(api="postureInfo", held=1)
+        later = Later(gateway.info, "5.0", told)  # two fetches of its own, and that one
+        self.it.control.wait(api="postureInfo", ended=2)
+        self.it.control.release(id=hold)
+        answer = later.get()
+        self.assertEqual(records_of(answer), records_of(upstream.info("5.0", told)))
+        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=miss; stored")
+        line = harness.wait_until(self.last_line, "it is logged")
+        self.assertEqual((line["cache"], line["calls"]), ("miss", "4"), line)
+
+
 class Gone(harness.StackTest):
     """A caller that goes away while nothing is there to be sent."""
 
