@@ -266,14 +266,21 @@ has_it(const struct cache_manifest *m, const struct query *q, bool of_all_hosts)
 						    q->hosts.count));
 }
 
-/* From now on the source is that of the broader query, of which some rows are left out. */
+/* Rows of other hosts are left out, if there are any. */
+static void
+leave_rest(struct source *s, bool of_all_hosts)
+{
+	if (!of_all_hosts)
+		return;
+	s->rest = (struct query){.hosts = s->query.hosts, QUERY_NO_DATES};
+	s->narrowed = true;
+}
+
+/* From now on the source is that of the broader query. */
 static void
 take_query(struct source *s, const struct query *broader, bool of_all_hosts)
 {
-	if (of_all_hosts) {
-		s->rest = (struct query){.hosts = s->query.hosts, QUERY_NO_DATES};
-		s->narrowed = true;
-	}
+	leave_rest(s, of_all_hosts);
 	s->query = *broader;
 	buf_reset(&s->canon);
 	(void)settle_source(s); /* what is shorter than before fits */
@@ -334,6 +341,7 @@ evidence_serves(const struct request *r, enum query_evidence evidence)
 		   r->source->query.evidence == EVIDENCE_EXTENDED);
 }
 
+/* An expired one may stand in for the query's own, as long as there is none: what is fetched stays. */
 static bool
 take_if(struct request *r, unsigned more, enum query_evidence evidence, enum verdict wanted)
 {
@@ -349,10 +357,14 @@ take_if(struct request *r, unsigned more, enum query_evidence evidence, enum ver
 		return false;
 	}
 	/* hosts that are all there are need not be looked for in each row */
-	const struct cache_manifest *m = cache_manifest(result);
-	take_query(s, &broader, of_all_hosts && m->host_count != s->query.hosts.count);
+	of_all_hosts = of_all_hosts && cache_manifest(result)->host_count != s->query.hosts.count;
 	cache_release(s->result);
 	s->result = result;
+	if (wanted == VERDICT_EXPIRED) {
+		leave_rest(s, of_all_hosts);
+		return true;
+	}
+	take_query(s, &broader, of_all_hosts);
 	s->fwd = NULL;
 	s->served = verdict == VERDICT_FRESH ? SERVED_HIT : SERVED_STALE;
 	s->stale = STALE_AGE;
@@ -376,11 +388,16 @@ take_broader(struct request *r, enum verdict wanted)
 	return false;
 }
 
-static bool
-may_be_narrowed(const struct request *r)
+static enum step
+look_broader(struct request *r)
 {
-	/* by posture a result tells nothing of what else there is */
-	return r->source->query.postures.count == 0;
+	const struct source *s = r->source;
+	if (s->query.postures.count > 0)
+		return STEP_follow; /* by posture a result tells nothing of what else there is */
+	if (take_broader(r, VERDICT_FRESH) || take_broader(r, VERDICT_STALE))
+		return STEP_answer;
+	return s->result == NULL && take_broader(r, VERDICT_EXPIRED) ? source_expired(r)
+								     : STEP_follow;
 }
 
 enum step
@@ -393,9 +410,8 @@ legacy_lookup(struct request *r)
 	for (size_t i = 0; i < l->source_count; i++) {
 		r->source = &l->sources[i];
 		enum step next = source_lookup(r);
-		if (next == STEP_follow && may_be_narrowed(r) &&
-		    (take_broader(r, VERDICT_FRESH) || take_broader(r, VERDICT_STALE)))
-			next = STEP_answer;
+		if (next == STEP_follow)
+			next = look_broader(r);
 		if (next == STEP_respond)
 			return next;
 		if (next == STEP_follow)
@@ -503,9 +519,10 @@ widen(struct request *r)
 	struct query all, narrow = r->source->query;
 	struct source *s = r->source;
 	enum verdict verdict;
+	bool narrowed = s->narrowed; /* what may stand in */
 	int64_t told_ms;
-	if (narrow.policies.count != 1 || narrow.hosts.count == 0 || s->result != NULL ||
-	    !are_all_hosts(r, &told_ms) || !broaden(&narrow, MORE_HOSTS, EVIDENCE_NONE, &all))
+	if (narrow.policies.count != 1 || narrow.hosts.count == 0 || !are_all_hosts(r, &told_ms) ||
+	    !broaden(&narrow, MORE_HOSTS, EVIDENCE_NONE, &all))
 		return;
 	/* one that is there was refused: it is older than one of the hosts */
 	struct cache_result *there = broader_result(r, &all, false, &verdict);
@@ -518,7 +535,8 @@ widen(struct request *r)
 	if (!is_begun_too_early(r, told_ms))
 		return;
 	take_query(s, &narrow, false);
-	s->narrowed = s->widened = false;
+	s->narrowed = narrowed;
+	s->widened = false;
 }
 
 enum step

@@ -165,6 +165,15 @@ serve_stale(struct request *r, enum stale why)
 	return STEP_answer;
 }
 
+enum step
+source_expired(struct request *r)
+{
+	r->source->fwd = "stale";
+	if (wait_is_announced(r) && source_may_stand_in(r))
+		return serve_stale(r, STALE_LIMIT);
+	return STEP_follow;
+}
+
 /* One query; a walk needs none. */
 enum step
 source_lookup(struct request *r)
@@ -191,10 +200,7 @@ source_lookup(struct request *r)
 		}
 		break;
 	case VERDICT_EXPIRED:
-		r->source->fwd = "stale";
-		if (wait_is_announced(r) && source_may_stand_in(r))
-			return serve_stale(r, STALE_LIMIT);
-		break;
+		return source_expired(r);
 	case VERDICT_NONE:
 		r->source->fwd = "miss";
 		break;

@@ -96,8 +96,9 @@ void source_fini(struct source *s);
 /* Of r->source, in request_source.c. Each gives the step that follows: what there is serves (answer), a
  * fetch is needed or under way (follow), or there is a problem (respond). */
 enum step source_lookup(struct request *r);
-enum step source_begin(struct request *r);  /* a fetch, or joins the one that there is */
-enum step source_failed(struct request *r); /* its flight has: something older, or the problem */
+enum step source_expired(struct request *r); /* r->source->result, which may but stand in */
+enum step source_begin(struct request *r);   /* a fetch, or joins the one that there is */
+enum step source_failed(struct request *r);  /* its flight has: something older, or the problem */
 /* How a flight that has ended well served it. */
 enum served source_served(const struct source *s);
 /* Begins a fetch that nobody waits for. */

@@ -76,6 +76,35 @@ class Hosts(harness.StackTest):
             self.assertEqual(records_of(answer), records_of(self.upstream.info(version, told)))
 
 
+class Outage(harness.StackTest):
+    """What is kept for the time in which the upstream fails serves such callers, too."""
+
+    def test_hosts_that_were_told_are_answered_out_of_an_older_result(self):
+        self.it = self.stack(
+            simulator=DATA, consumers=OLD, clock=True,
+            settings={"cache": {"fresh_for": "10m", "stale_for": "10m"}})
+        gateway = gateway_of(self.it)
+        told = gateway.hosts("5.0", policyId=1001).json()
+        some = [{**told[0], "hostIds": told[0]["hostIds"][3:9]}]
+        wanted = records_of(gateway.info("5.0", told, evidenceRequired=1))
+        hosts = {int(host) for host in some[0]["hostIds"]}
+        wanted_of_some = {i: r for i, r in wanted.items() if int(dict(r)["hostId"]) in hosts}
+        self.assertLess(len(wanted_of_some), len(wanted))
+        self.it.advance(1500)
+        for api in ("hostids", "postureInfo"):
+            self.it.control.fault("500", api=api, times=-1)
+        for _ in range(2):  # the fetch fails; and then it is known that it would
+            self.assertEqual(gateway.hosts("5.0", policyId=1001).json(), told)
+            for body, of_these in ((told, wanted), (some, wanted_of_some)):
+                answer = gateway.info("5.0", body, evidenceRequired=1)
+                self.assertEqual(answer.headers["Cache-Status"][:16], "posturegate; hit")
+                self.assertEqual(records_of(answer), of_these)
+                basic = gateway.info("4.0", body)
+                self.assertEqual(set(records_of(basic)), set(of_these))
+        self.assertEqual(gateway.info("5.0", told, {"Cache-Control": "no-cache"}).status, 200)
+        self.assertEqual(gateway.info("5.0", told, qdScoreRequired=1).status, 503)
+
+
 class Log(harness.StackTest):
     def last_line(self):
         lines = [line for line in self.it.gateway.text().splitlines()
