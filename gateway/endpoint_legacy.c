@@ -277,6 +277,15 @@ sum_up(struct request *r)
 	}
 }
 
+/* The upstream may tell its subscription after the status has left; before any record, it does. */
+static enum status
+next_piece(void *request, struct buf *piece, bool *ret_end)
+{
+	struct request *r = request;
+	enum status st = legacy_stream_next(&r->legacy->stream, piece, ret_end);
+	return st == STATUS_OK && !legacy_subscription_holds(r) ? STATUS_UPSTREAM_REFUSED : st;
+}
+
 enum step
 endpoint_pcrs_posture_info(struct request *r)
 {
@@ -298,7 +307,7 @@ endpoint_pcrs_posture_info(struct request *r)
 	    &r->response, "Content-Type", l->asked.plain ? "application/json" : "application/gzip");
 	response_header(&r->response, "Cache-Control", "no-store");
 	tell_cache(r);
-	r->response.next = legacy_stream_next;
-	r->response.next_ctx = &l->stream;
+	r->response.next = next_piece;
+	r->response.next_ctx = r;
 	return STEP_respond;
 }

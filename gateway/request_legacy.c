@@ -111,10 +111,15 @@ subscription_to_say(struct request *r, uint64_t given)
 }
 
 bool
-legacy_subscription_holds(const struct request *r)
+legacy_subscription_holds(struct request *r)
 {
-	uint64_t known = known_subscription(r), unproved = r->legacy->unproved_subscription;
-	return unproved == 0 || known == 0 || known == unproved;
+	uint64_t known = known_subscription(r), *unproved = &r->legacy->unproved_subscription;
+	if (*unproved == 0 || known == 0)
+		return true;
+	if (known != *unproved)
+		return false;
+	*unproved = 0; /* what is told of other policies later does not matter */
+	return true;
 }
 
 static enum status

@@ -45,7 +45,7 @@ enum step legacy_hosts_of(struct request *r, const struct id_list *policies);
 enum step legacy_ended(struct request *r, enum upstream_api api, const char *version,
     enum sunset_verdict verdict, int64_t since_s);
 /* False: what was given for the subscription is another one, as the upstream has told since. */
-bool legacy_subscription_holds(const struct request *r);
+bool legacy_subscription_holds(struct request *r);
 /* The headers that every answer of the drop-in surface has. */
 void legacy_headers(struct request *r);
 /* Counts the call for the migration report; frees what it holds. Fine if it is none. */

@@ -1,9 +1,11 @@
 """Answers of the drop-in surface that share results and fetches with everybody else: each has all that
 it was asked for, or breaks."""
 
+import http.client
 import json
 import socket
 import threading
+import zlib
 
 import harness
 from harness import Consumer
@@ -74,6 +76,25 @@ class Hosts(harness.StackTest):
         self.assertEqual(self.it.control.state()["apis"]["postureInfo"]["calls"], 1)
         for version, answer in answers.items():
             self.assertEqual(records_of(answer), records_of(self.upstream.info(version, told)))
+
+
+class Subscription(harness.StackTest):
+    def test_the_postures_of_another_one_do_not_leave_however_late_the_upstream_tells_its_own(self):
+        self.it = self.stack(simulator=DATA, consumers=OLD, clock=True)
+        body = [{"policyId": "1001", "subscriptionId": "999999", "hostIds": ["5000001", "5000002"]}]
+        hold = self.it.control.hold(api="hostids", times=1)
+        client = self.it.client()
+        later = Later(client.start, "POST", "/pcrs/5.0/posture/postureInfo", body=json.dumps(body))
+        self.it.control.wait(api="hostids", held=1)
+        self.it.advance(21)
+        response = later.get()  # it cannot be told with the status any more
+        self.assertEqual(response.status, 200)
+        self.it.control.release(id=hold)
+        with self.assertRaises(http.client.IncompleteRead) as broken:
+            response.read()
+        self.assertEqual(zlib.decompressobj(wbits=31).decompress(broken.exception.partial), b"")
+        answer = gateway_of(self.it).info("5.0", body)
+        self.assertNotEqual(answer.status, 200, answer)
 
 
 class Outage(harness.StackTest):
