@@ -270,7 +270,8 @@ class Lists(harness.StackTest):
         for version in VERSIONS:
             for policies in ("1001", "1001,1002,1012", "1003, 1004", " 1005 ,1006"):
                 with self.subTest(version=version, policies=policies):
-                    self.assertTrue(all(e["hostIds"] for e in self.check(lambda s: s.hosts(version, policyId=policies))))
+                    told = self.check(lambda s: s.hosts(version, policyId=policies))
+                    self.assertTrue(all(e["hostIds"] for e in told))
 
     def test_hosts_are_told_by_ascending_policy_whatever_the_order(self):
         answer = self.gateway.hosts("5.0", policyId="1003,1001,1002,1001")
@@ -315,7 +316,8 @@ class Unresolved(harness.StackTest):
         self.upstream, self.gateway = upstream_of(self.shared), gateway_of(self.shared)
 
     def test_a_policy_that_cannot_be_resolved_stays_an_error_beside_the_others(self):
-        for version, policies in (("1.0", "1007,1008,1009"), ("5.0", "1008,1010"), ("3.0", "1011,7777"), ("4.0", "7778")):
+        for version, policies in (("1.0", "1007,1008,1009"), ("5.0", "1008,1010"), ("3.0", "1011,7777"),
+                                  ("4.0", "7778")):
             with self.subTest(version=version, policies=policies):
                 wanted = self.upstream.hosts(version, policyId=policies).json()
                 self.assertTrue(any("error" in e for e in wanted))

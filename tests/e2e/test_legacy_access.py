@@ -76,7 +76,8 @@ class Login(harness.StackTest, speaker.Messages):
         name, secret = "username=old", f"password={self.speaker.password}"
         for form in ("", name, secret, f"{name}&password=", f"{name}&{name}&{secret}", f"{name}&{secret}&{secret}",
                      f"{name}&password=%zz", f"{name}&password=%00", f"{name}&password=%ff",
-                     json.dumps({"username": "old", "password": self.speaker.password}), f"{name}&password=" + "x" * 600):
+                     json.dumps({"username": "old", "password": self.speaker.password}),
+                     f"{name}&password=" + "x" * 600):
             with self.subTest(form[:60]):
                 message = self.check_message(self.post(form), 400)
                 self.assertNotIn(self.speaker.password, message)

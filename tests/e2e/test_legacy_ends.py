@@ -63,7 +63,8 @@ class Assets(harness.StackTest, speaker.Messages):
         for version in ("1.0", "2.0"):
             hosts, info = self.asks(self.warn, version)
             self.assertEqual(hosts.json(), self.pc_only)
-            self.assertEqual(records_of(info), records_of(self.upstream.info(version, self.pc_only, evidenceRequired=1)))
+            self.assertEqual(records_of(info),
+                             records_of(self.upstream.info(version, self.pc_only, evidenceRequired=1)))
             for answer in (hosts, info):
                 self.assertRegex(answer.headers["Warning"], rf'^299 posturegate "[^"]*SCA[^"]*{version}[^"]*"$')
         self.check_message(self.warn.info("1.0", []), 400)
@@ -77,7 +78,8 @@ class Assets(harness.StackTest, speaker.Messages):
         for version in ("1.0", "2.0"):
             hosts, info = self.asks(self.allow, version)
             self.assertEqual(hosts.json(), self.pc_only)
-            self.assertEqual(records_of(info), records_of(self.upstream.info(version, self.pc_only, evidenceRequired=1)))
+            self.assertEqual(records_of(info),
+                             records_of(self.upstream.info(version, self.pc_only, evidenceRequired=1)))
             for answer in (hosts, info):
                 self.assertIsNone(answer.headers["Warning"])
 
@@ -159,7 +161,8 @@ class Told(harness.StackTest, speaker.Messages):
         body, foreign = [speaker.element(1001, [5000001])], [speaker.element(1002, [5000013])]
         g, hosts, info = self.gateway, speaker.hostids(version), speaker.posture_info(version)
         for path, status, answer in (
-                (info, 200, g.info(version, body)), (info, 200, g.info(version, body)), (info, 400, g.info(version, [])),
+                (info, 200, g.info(version, body)), (info, 200, g.info(version, body)),
+                (info, 400, g.info(version, [])),
                 (info, 403, g.info(version, foreign)), (info, 400, g.info(version, body, colour="red")),
                 (info, 413, g.request("POST", info, " " * (4 * 2**20 + 1), g.headers())),
                 (info, 405, g.call("GET", info)), (info, 401, g.request("POST", info, "[]")),
@@ -201,7 +204,8 @@ class Told(harness.StackTest, speaker.Messages):
         for version, ends, successor in (("5.0", ("2027-05-31", "2027-11-30"), None), ("3.0", None, None),
                                          ("4.0", ENDS["4.0"], speaker.posture_info("5.0"))):
             self.check(self.gateway.info(version, body), ends, successor, link)
-        self.check(self.gateway.hosts("4.0", policyId="1001"), ("2026-01-31", "2029-01-31"), speaker.hostids("5.0"), link)
+        self.check(self.gateway.hosts("4.0", policyId="1001"), ("2026-01-31", "2029-01-31"), speaker.hostids("5.0"),
+                   link)
         self.check(self.gateway.hosts("5.0", policyId="1001"), None, None)
 
 

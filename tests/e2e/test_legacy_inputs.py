@@ -19,7 +19,8 @@ POSTURE_INFO = {
     "evidenceRequired": (1, FLAG), "compressionRequired": (1, FLAG), "lastEvaluationDate": (1, DATE),
     "lastScanDate": (1, DATE), "statusChangedSince": (1, DATE), "evidenceTruncationLimit": (1, NUMBER),
     "excludeInactiveControl": (2, FLAG), "cloudMetaDataRequired": (3, FLAG),
-    "status": (3, (("Passed", "failed", "Passed,Error", "Failed, Error"), ("", "Unknown", "Passed;Failed", "Passed,,Error"))),
+    "status": (3, (("Passed", "failed", "Passed,Error", "Failed, Error"),
+                   ("", "Unknown", "Passed;Failed", "Passed,,Error"))),
     "previousStatus": (3, (("Passed", "failed"), ("", "Unknown", "Passed,Failed"))),
     "criticalityValues": (3, (("0", "1,5", "2 , 3"), ("", "6", "HIGH", "1;2", "-1"))),
     "criticalityLabels": (3, (("URGENT", "minimal, SERIOUS"), ("", "5", "VERY", "URGENT;MINIMAL"))),
@@ -159,7 +160,8 @@ class Paths(Inputs):
             self.check_message(self.both(method, path + "/x", body)[1], 404)
 
     def test_a_version_that_there_never_was_is_404(self):
-        for version in ("0.0", "0.9", "1", "1.00", "01.0", "v1.0", "1.1", "5.1", "6.0", "10.0", "5.0%00", "", "%31.0", "..",
+        for version in ("0.0", "0.9", "1", "1.00", "01.0", "v1.0", "1.1", "5.1", "6.0", "10.0", "5.0%00", "", "%31.0",
+                        "..",
                         "5.0;x", "1.0 ".replace(" ", "%20"), "٣.0".encode().hex()):
             for method, path in (("GET", speaker.policy_list(version)), ("GET", speaker.hostids(version)),
                                  ("POST", speaker.posture_info(version))):
@@ -204,7 +206,8 @@ class Bodies(Inputs):
 
     def test_what_is_no_body_of_ours_is_refused(self):
         one = json.dumps(body_of(1001)[0])
-        for text in ("", "x", "{", "[", "[{", "{}", "null", "[]", "[null]", "[1]", '["a"]', "[[]]", "[{}]", f"[{one}", f"[{one},]",
+        for text in ("", "x", "{", "[", "[{", "{}", "null", "[]", "[null]", "[1]", '["a"]', "[[]]", "[{}]", f"[{one}",
+                     f"[{one},]",
                      f"{one}", f"[{one}]x", f"[{one}][]", one[1:-1], '{"data":[]}', "[{'policyId':'1001'}]", "\x00",
                      '[{"policyId":"1001"}]', '[{"policyId":"1001","subscriptionId":"1"}]',
                      '[{"policyId":"1001","hostIds":["1"]}]', '[{"subscriptionId":"1","hostIds":["1"]}]',
@@ -251,7 +254,8 @@ class Bodies(Inputs):
 
     def test_postures_by_id(self):
         first = 10**10
-        for ids, count in ((str(first), 1), (f"{first}, {first + 1},{first + 4}", 3), (f"{first}-{first + 10 * 10**4}", None),
+        for ids, count in ((str(first), 1), (f"{first}, {first + 1},{first + 4}", 3),
+                           (f"{first}-{first + 10 * 10**4}", None),
                            (f"{first}-{first + 4},{2 * 10**10}-{2 * 10**10 + 2}", 8)):
             body = [{"subscriptionId": "700100", "postureId": ids}]
             with self.subTest(ids):
@@ -302,7 +306,8 @@ class Bodies(Inputs):
         text = json.dumps(body_of(1001)).encode()
         pieces = [text[at:at + 7] for at in range(0, len(text), 7)]
         connection = self.gateway.connect()
-        connection.request("POST", speaker.posture_info("1.0"), iter(pieces), self.gateway.headers(), encode_chunked=True)
+        connection.request("POST", speaker.posture_info("1.0"), iter(pieces), self.gateway.headers(),
+                           encode_chunked=True)
         self.assertEqual(len(speaker.records_of(harness.Answer(connection.getresponse()))), HOSTS * CONTROLS)
         connection.close()
 

@@ -7,7 +7,6 @@ import json
 import re
 import signal
 import subprocess
-import threading
 
 import harness
 import speaker
