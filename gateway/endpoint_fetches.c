@@ -157,7 +157,7 @@ cancel(struct request *r)
 {
 	int64_t until_ms = clock_mono_ms() + CANCEL_MS;
 	bool told = fetch_cancel(r->gateway->fetcher, r->source->flight);
-	if (!workers_enter(r->worker, WORKER_WAITING))
+	if (!workers_enter(r->worker, WORKER_WAITING, NULL))
 		return told;
 	for (int tries = 0; !told && tries < CANCEL_MS / CANCEL_TRY_MS; tries++) {
 		if (flight_wait(r->source->flight, clock_mono_ms() + CANCEL_TRY_MS))

@@ -290,7 +290,7 @@ enum step
 endpoint_pcrs_posture_info(struct request *r)
 {
 	struct legacy *l = r->legacy;
-	if (!workers_enter(r->worker, WORKER_STREAMING))
+	if (!workers_enter(r->worker, WORKER_STREAMING, r->consumer))
 		return request_problem_later(r, STATUS_BUSY, 0);
 	enum status st = open_stream(r);
 	if (st != STATUS_OK)

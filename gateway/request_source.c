@@ -341,7 +341,7 @@ static bool
 wait_for_flight(struct request *r)
 {
 	int64_t wait_ms = patience_ms(r);
-	bool enters = wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING);
+	bool enters = wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING, NULL);
 	if (!enters)
 		wait_ms = 0;
 	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();

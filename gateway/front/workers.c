@@ -20,9 +20,11 @@ struct worker {
 	struct workers *owner;
 	struct fcgi *fcgi;
 	pthread_t thread;
-	int fd;     /* under the lock: of the request being served, -1 where it may be closed */
-	bool busy;  /* under the lock: serving a request */
-	bool ended; /* under the lock */
+	/* under the lock */
+	int fd;    /* of the request being served, -1 where it may be closed */
+	bool busy; /* serving a request */
+	bool ended;
+	const void *who[WORKER_CLASSES]; /* for whom it is in the class, or NULL */
 };
 
 struct workers {
@@ -30,6 +32,7 @@ struct workers {
 	pthread_cond_t changed;
 	unsigned count, started, running;
 	unsigned in_class[WORKER_CLASSES], most_in_class[WORKER_CLASSES];
+	unsigned most_of_one[WORKER_CLASSES]; /* of a class, for one and the same */
 	bool stopping;
 	worker_serve_f *serve;
 	void *ctx;
@@ -104,6 +107,12 @@ on_wake(int sig)
 	(void)sig; /* its only use is to interrupt accept() and read() */
 }
 
+static unsigned
+at_least_one(unsigned n)
+{
+	return n > 0 ? n : 1;
+}
+
 struct workers *
 workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx)
 {
@@ -116,7 +125,8 @@ workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx)
 	ws->serve = serve;
 	ws->ctx = ctx;
 	for (unsigned i = 0; i < WORKER_CLASSES; i++)
-		ws->most_in_class[i] = count / 4 > 0 ? count / 4 : 1;
+		ws->most_in_class[i] = ws->most_of_one[i] = at_least_one(count / 4);
+	ws->most_of_one[WORKER_STREAMING] = at_least_one(count / 8);
 
 	struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART */
 	sigaction(SIGUSR2, &wake, NULL);
@@ -148,13 +158,27 @@ workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx)
 	return ws;
 }
 
+static unsigned
+held_by_locked(const struct workers *ws, enum worker_class class, const void *who)
+{
+	unsigned held = 0;
+	lock_assert_held(&ws->lock);
+	for (unsigned i = 0; i < ws->count; i++)
+		held += ws->list[i].who[class] == who;
+	return held;
+}
+
 bool
-workers_enter(struct worker *w, enum worker_class class)
+workers_enter(struct worker *w, enum worker_class class, const void *who)
 {
 	struct workers *ws = w->owner;
 	lock_take(&ws->lock);
-	bool room = ws->in_class[class] < ws->most_in_class[class];
-	ws->in_class[class] += room;
+	bool room = ws->in_class[class] < ws->most_in_class[class] &&
+		    (who == NULL || held_by_locked(ws, class, who) < ws->most_of_one[class]);
+	if (room) {
+		ws->in_class[class]++;
+		w->who[class] = who;
+	}
 	lock_drop(&ws->lock);
 	return room;
 }
@@ -164,6 +188,7 @@ workers_leave(struct worker *w, enum worker_class class)
 {
 	lock_take(&w->owner->lock);
 	w->owner->in_class[class]--;
+	w->who[class] = NULL;
 	lock_drop(&w->owner->lock);
 }
 

@@ -14,10 +14,11 @@
 struct workers;
 struct worker;
 
-/* Classes of long work; the share of all workers that may be in each. */
+/* Classes of long work; the share of all workers that may be in each. What becomes of a request
+ * beyond it is its endpoint's matter. */
 enum worker_class {
-	WORKER_WAITING,   /* for a fetch: a quarter; beyond it 202 at once */
-	WORKER_STREAMING, /* an answer as long as it takes: a quarter; beyond it 503 */
+	WORKER_WAITING,   /* for a fetch, or for the end of one: a quarter */
+	WORKER_STREAMING, /* an answer as long as it takes: a quarter, half of it for one consumer */
 	WORKER_CLASSES
 };
 
@@ -28,8 +29,10 @@ typedef void worker_serve_f(void *ctx, struct worker *w, struct fcgi *f);
 struct workers *workers_new(
     unsigned count, int listen_fd, worker_serve_f *serve, void *ctx) NODISCARD;
 
-/* True if there is room in the class; then workers_leave() it. */
-bool workers_enter(struct worker *w, enum worker_class class);
+/* True if there is room in the class, and in what of it one and the same `who` may have (compared,
+ * never looked into; NULL: nobody's share is counted); then workers_leave() it. A worker is in a class
+ * once at most. Walks over all workers. */
+bool workers_enter(struct worker *w, enum worker_class class, const void *who) NODISCARD;
 void workers_leave(struct worker *w, enum worker_class class);
 
 /* Lets requests under way end (at most grace_ms), closes idle kept connections, joins the threads.

@@ -378,26 +378,56 @@ class Retries(Streams):
 
 
 class Room(Streams):
-    def test_beyond_a_quarter_of_the_workers_it_is_503(self):
-        self.begin(self.stack(simulator=DATA, consumers=[Consumer("old", legacy="allow", admin="true")],
+    """64 workers: 16 may stream, eight of them for one consumer."""
+    SHARE = 64 // 4 // 2
+
+    def begin_two(self):
+        self.begin(self.stack(simulator=DATA,
+                              consumers=[Consumer("old", legacy="allow", admin="true"), Consumer("other", legacy="allow"),
+                                         Consumer("third", legacy="allow")],
                               settings={"gateway": {"workers": 64, "nginx_connections": 32}}))
-        client, stored, params = self.it.client(), body_of(1002), self.anew()
+        self.gateways = [self.gateway] + [speaker.gateway_of(self.it, i) for i in (1, 2)]
+        for g in self.gateways[1:]:
+            g.login()
+
+    def fill(self, number, params):
+        """As many streams as this consumer may have."""
+        streams = [self.gateways[number].stream("1.0", body_of(1001), **params) for _ in range(self.SHARE)]
+        for s in streams:
+            self.addCleanup(s.close)
+        return streams
+
+    def wait_for(self, streams):
+        gauge = f'pcrs_workers_waiting{{class="stream"}} {streams}\n'
+        client = self.it.client()
+        harness.wait_until(lambda: gauge in client.get("/metrics").body.decode(), "all of them stream")
+
+    def check_busy(self, refused):
+        self.check_message(refused, 503, "busy")
+        self.assertGreaterEqual(int(refused.headers["Retry-After"]), 1)
+        self.assertEqual(refused.headers["X-RateLimit-ToWait-Sec"], refused.headers["Retry-After"])
+
+    def test_one_consumer_streams_in_half_of_it_and_all_in_a_quarter_of_the_workers(self):
+        self.begin_two()
+        stored, params = body_of(1002), self.anew()
         self.assertEqual(self.gateway.info("1.0", stored, evidenceRequired=1).status, 200)
         hold = self.control.hold(api="postureInfo")
-        streams = [self.stream("1.0", body_of(1001), **params) for _ in range(64 // 4)]
-        gauge = 'pcrs_workers_waiting{class="stream"} 16\n'
-        harness.wait_until(lambda: gauge in client.get("/metrics").body.decode(), "all of them stream")
+        streams = self.fill(0, params)
+        self.wait_for(self.SHARE)
         for body, more in ((body_of(1001), params), (stored, {"evidenceRequired": 1})):
-            refused = self.gateway.info("1.0", body, **more)
-            self.check_message(refused, 503, "busy")
-            self.assertGreaterEqual(int(refused.headers["Retry-After"]), 1)
-            self.assertEqual(refused.headers["X-RateLimit-ToWait-Sec"], refused.headers["Retry-After"])
+            self.check_busy(self.gateway.info("1.0", body, **more))
+        # which takes nothing from the others
+        self.assertEqual(self.gateways[1].info("1.0", stored, evidenceRequired=1).status, 200)
+        streams += self.fill(1, params)
+        self.wait_for(2 * self.SHARE)
+        self.check_busy(self.gateways[2].info("1.0", stored, evidenceRequired=1))
         self.assertEqual(self.gateway.hosts("1.0", policyId="1002").status, 200)
         self.assertEqual(self.gateway.list().status, 200)
         self.control.release(id=hold)
         for s in streams:
             self.assertEqual(len(json.loads(s.rest())), 2 * HALF)
-        harness.wait_until(lambda: self.gateway.info("1.0", stored).status == 200, "there is room again")
+        for g in self.gateways:
+            harness.wait_until(lambda: g.info("1.0", stored).status == 200, "there is room again")
 
 
 class Ends(Streams):
