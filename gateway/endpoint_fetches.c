@@ -22,6 +22,10 @@ add_query(struct flight *flight, bool cut, struct buf *b)
 	const char *text = flight_text(flight, &len);
 	cut = cut && len > SHOWN_QUERY_BYTES;
 	buf_str_add(b, ",\"query\":");
+	if (text == NULL) {
+		buf_str_add(b, "null");
+		return;
+	}
 	buf_json(b, text, cut ? SHOWN_QUERY_BYTES : len);
 	if (!cut)
 		return;
@@ -90,7 +94,7 @@ add_fetch(struct request *r, struct flight *flight, unsigned shown)
 
 /* A consumer sees the fetches that it began or joined and those of policies that it may see; an administrator,
  * below /admin/, all. By posture the grant is a predicate on records, and what counts them would
- * tell of those that it hides. */
+ * tell of those that it hides; so it is of one whose query is no longer kept. */
 static bool
 may_see(const struct request *r, struct flight *flight, struct arena *scratch, unsigned *ret_shown)
 {
@@ -100,8 +104,9 @@ may_see(const struct request *r, struct flight *flight, struct arena *scratch, u
 	*ret_shown = r->routed.needs_admin ? FETCH_NAMES_CONSUMER : 0;
 	if (r->routed.needs_admin || r->consumer->all_policies)
 		return true;
-	bool known =
-	    query_canon_policies(scratch, text, len, &policies) == STATUS_OK && policies.count > 0;
+	bool known = text != NULL &&
+		     query_canon_policies(scratch, text, len, &policies) == STATUS_OK &&
+		     policies.count > 0;
 	if (known && access_covers(r->consumer, &policies))
 		return true;
 	*ret_shown = FETCH_HIDES_COUNTS;

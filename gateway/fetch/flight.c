@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
 #include "gateway/base/lock.h"
 #include "gateway/fetch/flight.h"
 
 #define ENDED_KEPT 256
 #define ENDED_KEPT_MS INT64_C(3600000)
-#define OWED_MS INT64_C(120000) /* twice the longest Retry-After of a 202 */
+#define ENDED_TEXT_BYTES (64 * KIB) /* of a kept one; a text has up to LIMIT_CANON_BYTES */
+#define OWED_MS INT64_C(120000)     /* twice the longest Retry-After of a 202 */
 
 struct flight {
 	struct flights *owner;
@@ -107,6 +109,25 @@ unref_locked(struct flight *f)
 	return --f->refs == 0;
 }
 
+static bool
+ended(const struct flight *f)
+{
+	return f->view.state >= FLIGHT_COMPLETE;
+}
+
+/* Takes a text that is too large to be kept out of it, or NULL. */
+static char *
+large_text_locked(struct flight *f)
+{
+	lock_assert_held(&f->owner->lock);
+	if (f->text_len <= ENDED_TEXT_BYTES)
+		return NULL;
+	char *text = f->text;
+	f->text = NULL;
+	f->text_len = 0;
+	return text;
+}
+
 void
 flight_release(struct flight *f)
 {
@@ -116,14 +137,17 @@ flight_release(struct flight *f)
 	lock_take(&fs->lock);
 	bool last = unref_locked(f);
 	struct cache_result *unused = NULL;
-	if (f->listed && f->refs == 1) {
+	char *unused_text = NULL;
+	if (f->listed && f->refs == 1 && ended(f)) {
 		/* nobody joins what has ended: kept for its figures, it must not keep its result from
-		 * being evicted. While it runs it has none. */
+		 * being evicted, nor hundreds of them gigabytes of texts. */
 		unused = f->result;
 		f->result = NULL;
+		unused_text = large_text_locked(f);
 	}
 	lock_drop(&fs->lock);
 	cache_release(unused);
+	free(unused_text);
 	if (last)
 		flight_destroy(f);
 }
@@ -135,12 +159,6 @@ flight_ref(struct flight *f)
 	f->refs++;
 	lock_drop(&f->owner->lock);
 	return f;
-}
-
-static bool
-ended(const struct flight *f)
-{
-	return f->view.state >= FLIGHT_COMPLETE;
 }
 
 /* Takes one flight that ended too long ago out of the list, or NULL. */

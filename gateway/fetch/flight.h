@@ -6,7 +6,8 @@
  * it; requests wait on it. Waiters hold the flight itself, not its key, so that the end of it
  * reaches everyone who joined, and a new fetch of the same query is another flight.
  *
- * Ended flights stay findable by their id for a while, for GET /v1/fetches.
+ * Ended flights stay findable by their id for a while, for GET /v1/fetches; with their text if it is
+ * small.
  *
  * Threads: any. Everything is under LOCK_FLIGHT, held for moments.
  */
@@ -142,7 +143,9 @@ void flight_call(struct flight *f, uint32_t call, struct flight_call *ret);
  * waiting has ended. */
 bool flight_wait_call(
     struct flight *f, uint32_t call, const struct flight_call *seen, int64_t until_ms);
-/* Who began it, and what is fetched. Borrowed while the flight is held. */
+/* Who began it, and what is fetched. Borrowed while the flight is held. The text is NULL, of length 0,
+ * for who has found the flight after it had ended and nobody held it any more, if it was above
+ * 64 KiB. */
 const char *flight_consumer(const struct flight *f);
 const uint8_t *flight_digest(const struct flight *f);
 const char *flight_text(const struct flight *f, size_t *ret_len);

@@ -371,6 +371,19 @@ class Grants(harness.StackTest):
         whole = self.everyone.get(f"/v1/fetches/{listed['id']}").json()["query"]
         self.assertEqual(whole, "q1;policy=1001;host=" + ",".join(map(str, hosts)))
 
+    def test_a_query_of_more_than_64_kib_is_not_kept_when_its_fetch_has_ended(self):
+        hosts = list(range(5000001, 5009001))
+        self.assertEqual(self.red.post("/v1/postures/query", {"policy": [1001], "host": hosts}).status, 200)
+        listed = self.everyone.get("/v1/fetches", limit=1).json()["data"][0]
+
+        def let_go():
+            return self.everyone.get(f"/v1/fetches/{listed['id']}").json()["query"] is None
+        harness.wait_until(let_go, "the fetch's thread is done with it")
+        self.assertIsNone(self.everyone.get("/v1/fetches", limit=1).json()["data"][0]["query"])
+        # who began it sees it still, without counts: whether its grant covers all of it is known no more
+        seen = self.red.get(f"/v1/fetches/{listed['id']}")
+        self.assertEqual((seen.status, seen.json()["query"], seen.json()["records"]), (200, None, None))
+
     # --- administrators
 
     def test_administration_is_for_administrators(self):

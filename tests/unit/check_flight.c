@@ -464,6 +464,56 @@ START_TEST(ended_flights_are_found_by_their_id_for_a_while)
 }
 END_TEST
 
+static struct flight *
+join_long(struct flights *fs, const uint8_t *digest, size_t len, struct flight_view *ret)
+{
+	bool leader;
+	char *text = malloc(len);
+	ck_assert_ptr_nonnull(text);
+	memset(text, 'x', len);
+	struct flight *f = flight_join(fs, digest, text, len, "team", &leader);
+	free(text);
+	ck_assert_ptr_nonnull(f);
+	flight_look(f, ret);
+	return f;
+}
+
+static void
+check_text(struct flight *f, size_t len)
+{
+	size_t got;
+	const char *text = flight_text(f, &got);
+	ck_assert_uint_eq(got, len);
+	ck_assert_int_eq(text != NULL, len > 0);
+	ck_assert(len == 0 || (text[0] == 'x' && text[len - 1] == 'x'));
+}
+
+START_TEST(of_what_has_ended_large_texts_are_not_kept)
+{
+	struct flights *fs = flights_new();
+	struct flight_view small, large;
+	struct flight *f = join_long(fs, digest_a, 64 * KIB, &small);
+	struct flight *g = join_long(fs, digest_b, 64 * KIB + 1, &large);
+	flight_release(g); /* while it runs it is what is compared */
+	g = flight_find(fs, large.id);
+	check_text(g, 64 * KIB + 1);
+	flight_end(f, STATUS_CANCELLED, 0, NULL);
+	flight_end(g, STATUS_CANCELLED, 0, NULL);
+	struct flight *reader = flight_find(fs, large.id);
+	flight_release(f);
+	flight_release(g);
+	check_text(reader, 64 * KIB + 1); /* borrowed until then */
+	flight_release(reader);
+	f = flight_find(fs, small.id);
+	g = flight_find(fs, large.id);
+	check_text(f, 64 * KIB);
+	check_text(g, 0);
+	flight_release(f);
+	flight_release(g);
+	flights_free(fs);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -488,6 +538,7 @@ main(void)
 	tcase_add_test(t, a_result_is_held_only_by_who_waited_for_it);
 	tcase_add_test(t, the_watermark_follows_the_current_attempt);
 	tcase_add_test(t, ended_flights_are_found_by_their_id_for_a_while);
+	tcase_add_test(t, of_what_has_ended_large_texts_are_not_kept);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
