@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "gateway/base/lock.h"
 #include "gateway/fetch/flight.h"
 
+#define BUCKETS 4096 /* a power of two */
 #define ENDED_KEPT 256
 #define ENDED_KEPT_MS INT64_C(3600000)
 #define ENDED_TEXT_BYTES (64 * KIB) /* of a kept one; a text has up to LIMIT_CANON_BYTES */
@@ -15,9 +17,12 @@
 
 struct flight {
 	struct flights *owner;
-	struct flight *next; /* in the table's list */
-	unsigned refs;       /* under the lock; the table holds one */
-	bool listed;         /* in the table */
+	/* in the table */
+	struct flight *next, *prev;         /* of its list */
+	struct flight *next_here, *next_id; /* of its buckets */
+	struct flight *next_ended;          /* of what has ended */
+	unsigned refs;                      /* under the lock; the table holds one */
+	bool listed;
 	pthread_cond_t changed;
 	uint8_t digest[SHA256_BYTES];
 	char *text;
@@ -42,8 +47,11 @@ struct flight {
 
 struct flights {
 	struct lock lock;
-	struct flight
-	    *list; /* newest first, under way and lately ended: never more than a few hundred */
+	/* under way and lately ended. What is under way can be thousands, and is looked up by every
+	 * request that needs the upstream: only what is about all of them may walk the list. */
+	struct flight *list;                                /* newest first */
+	struct flight *by_digest[BUCKETS], *by_id[BUCKETS]; /* of each bucket, newest first */
+	struct flight *first_ended, *last_ended;            /* in the order of their ends */
 	size_t count, ended;
 	bool stopped;
 };
@@ -161,23 +169,65 @@ flight_ref(struct flight *f)
 	return f;
 }
 
+static struct flight **
+bucket_of_digest(struct flights *fs, const uint8_t digest[SHA256_BYTES])
+{
+	return &fs->by_digest[(digest[0] | (unsigned)digest[1] << 8) % BUCKETS];
+}
+
+/* Ids are random bits. */
+static struct flight **
+bucket_of_id(struct flights *fs, uint64_t id)
+{
+	return &fs->by_id[id % BUCKETS];
+}
+
+static void
+list_locked(struct flights *fs, struct flight *f)
+{
+	struct flight **here = bucket_of_digest(fs, f->digest), **id = bucket_of_id(fs, f->view.id);
+	lock_assert_held(&fs->lock);
+	f->next = fs->list;
+	if (f->next != NULL)
+		f->next->prev = f;
+	f->next_here = *here;
+	f->next_id = *id;
+	fs->list = *here = *id = f;
+	f->listed = true;
+	fs->count++;
+}
+
+static void
+unlist_locked(struct flights *fs, struct flight *f)
+{
+	struct flight **here = bucket_of_digest(fs, f->digest), **id = bucket_of_id(fs, f->view.id);
+	lock_assert_held(&fs->lock);
+	while (*here != f)
+		here = &(*here)->next_here;
+	while (*id != f)
+		id = &(*id)->next_id;
+	*here = f->next_here;
+	*id = f->next_id;
+	if (f->next != NULL)
+		f->next->prev = f->prev;
+	*(f->prev != NULL ? &f->prev->next : &fs->list) = f->next;
+	f->listed = false;
+	fs->count--;
+}
+
 /* Takes one flight that ended too long ago out of the list, or NULL. */
 static struct flight *
 forget_one_locked(struct flights *fs, int64_t now_ms)
 {
-	struct flight **oldest = NULL;
+	struct flight *f = fs->first_ended;
 	lock_assert_held(&fs->lock);
-	for (struct flight **at = &fs->list; *at != NULL; at = &(*at)->next)
-		if (ended(*at))
-			oldest = at; /* newest first: the last one found began first */
-	if (oldest == NULL ||
-	    (fs->ended <= ENDED_KEPT && (*oldest)->view.ended_ms + ENDED_KEPT_MS > now_ms))
+	if (f == NULL || (fs->ended <= ENDED_KEPT && f->view.ended_ms + ENDED_KEPT_MS > now_ms))
 		return NULL;
-	struct flight *f = *oldest;
-	*oldest = f->next;
-	f->listed = false;
-	fs->count--;
+	fs->first_ended = f->next_ended;
+	if (fs->first_ended == NULL)
+		fs->last_ended = NULL;
 	fs->ended--;
+	unlist_locked(fs, f);
 	return f;
 }
 
@@ -224,7 +274,7 @@ static struct flight *
 find_running_locked(
     struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text, size_t text_len)
 {
-	for (struct flight *f = fs->list; f != NULL; f = f->next)
+	for (struct flight *f = *bucket_of_digest(fs, digest); f != NULL; f = f->next_here)
 		if (!ended(f) && memcmp(f->digest, digest, SHA256_BYTES) == 0 &&
 		    f->text_len == text_len && memcmp(f->text, text, text_len) == 0)
 			return f;
@@ -234,9 +284,9 @@ find_running_locked(
 static struct flight *
 find_locked(struct flights *fs, uint64_t id)
 {
-	struct flight *f = fs->list;
+	struct flight *f = *bucket_of_id(fs, id);
 	while (f != NULL && f->view.id != id)
-		f = f->next;
+		f = f->next_id;
 	return f;
 }
 
@@ -285,10 +335,7 @@ flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BYTES], const cha
 		f->refs++;
 	} else if (may_lead == NULL || may_lead(ctx)) {
 		made->view.id = new_id_locked(fs);
-		made->next = fs->list;
-		made->listed = true;
-		fs->list = made;
-		fs->count++;
+		list_locked(fs, made);
 		*ret_leader = true;
 	}
 	lock_drop(&fs->lock);
@@ -368,7 +415,7 @@ flights_settle(
 	bool owed = false;
 	int64_t now_ms = clock_mono_ms();
 	lock_take(&fs->lock);
-	for (struct flight *f = fs->list; f != NULL; f = f->next) {
+	for (struct flight *f = *bucket_of_digest(fs, digest); f != NULL; f = f->next_here) {
 		if (f->view.state != FLIGHT_COMPLETE || f->view.result > result ||
 		    memcmp(f->digest, digest, SHA256_BYTES) != 0)
 			continue;
@@ -388,7 +435,7 @@ flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES], in
 	const struct flight *last = NULL;
 	bool failed = false, running = false;
 	lock_take(&fs->lock);
-	for (const struct flight *f = fs->list; f != NULL; f = f->next) {
+	for (const struct flight *f = *bucket_of_digest(fs, digest); f != NULL; f = f->next_here) {
 		if (memcmp(f->digest, digest, SHA256_BYTES) != 0)
 			continue;
 		running = running || !ended(f);
@@ -528,6 +575,7 @@ flight_end(
 	if (status == STATUS_OK)
 		cache_ref(result);
 	lock_take(&fs->lock);
+	assert(!ended(f));
 	f->view.state = flight_state_of(status);
 	f->view.status = status;
 	f->view.retry_after_ms = retry_after_ms;
@@ -536,6 +584,8 @@ flight_end(
 		f->result = result;
 		f->view.result = cache_manifest(result)->id;
 	}
+	*(fs->last_ended != NULL ? &fs->last_ended->next_ended : &fs->first_ended) = f;
+	fs->last_ended = f;
 	fs->ended++;
 	pthread_cond_broadcast(&f->changed);
 	lock_drop(&fs->lock);

@@ -464,6 +464,51 @@ START_TEST(ended_flights_are_found_by_their_id_for_a_while)
 }
 END_TEST
 
+/* Many at a time, so that they share what they are looked up by; one ends here, one there. */
+START_TEST(among_thousands_each_is_found_until_it_is_forgotten)
+{
+	enum { COUNT = 20000 };
+	static struct flight *flights[COUNT];
+	struct flights *fs = flights_new();
+	struct unit_random random = {unit_seed(11)};
+	struct flight_view v;
+	bool leader;
+	for (uint32_t i = 0; i < COUNT; i++) {
+		uint8_t digest[SHA256_BYTES] = {(uint8_t)(i % 7)};
+		memcpy(digest + 1, &i, sizeof i);
+		flights[i] = join(fs, digest, "a", &leader);
+		ck_assert(leader);
+	}
+	for (size_t left = COUNT, ended = 0; left > 0; left--) {
+		size_t at = unit_below(&random, left);
+		struct flight *f = flights[at], *found;
+		flight_look(f, &v);
+		flights[at] = flights[left - 1];
+		found = flight_find(fs, v.id);
+		ck_assert_ptr_eq(found, f);
+		flight_release(found);
+		found = flight_running(fs, flight_digest(f), "a", 1);
+		ck_assert_ptr_eq(found, f);
+		flight_release(found);
+		flight_end(f, STATUS_CANCELLED, 0, NULL);
+		ck_assert_ptr_null(flight_running(fs, flight_digest(f), "a", 1));
+		ended++;
+		flight_release(f);
+		if (ended % 1000 == 0) { /* joining is what forgets */
+			struct flight **list;
+			size_t count;
+			ck_status(flights_list(fs, &list, &count), STATUS_OK);
+			ck_assert_uint_eq(count, left - 1 + 256);
+			flights_list_free(list, count);
+			found = flight_find(fs, v.id);
+			ck_assert_ptr_nonnull(found); /* it ended last */
+			flight_release(found);
+		}
+	}
+	flights_free(fs);
+}
+END_TEST
+
 static struct flight *
 join_long(struct flights *fs, const uint8_t *digest, size_t len, struct flight_view *ret)
 {
@@ -539,6 +584,7 @@ main(void)
 	tcase_add_test(t, the_watermark_follows_the_current_attempt);
 	tcase_add_test(t, ended_flights_are_found_by_their_id_for_a_while);
 	tcase_add_test(t, of_what_has_ended_large_texts_are_not_kept);
+	tcase_add_test(t, among_thousands_each_is_found_until_it_is_forgotten);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
