@@ -364,14 +364,14 @@ END_TEST
 START_TEST(random_bytes_are_survived)
 {
 	struct unit_random random = {unit_seed(7)};
-	size_t whole = write_one();
+	(void)write_one();
 	for (int round = 0; round < 20000; round++) {
 		size_t len = unit_below(&random, sizeof note);
 		for (size_t i = 0; i < len; i++)
 			note[i] = (uint8_t)unit_next(&random);
 		(void)usage_read(u, ALICE, note, len);
 		/* and some that get past the checksum */
-		whole = usage_write(u, ALICE, note);
+		size_t whole = usage_write(u, ALICE, note);
 		(void)read_changed(
 		    whole, 8 + unit_below(&random, whole - 8), (uint8_t)unit_next(&random));
 	}
