@@ -250,10 +250,10 @@ send_answer(struct request *r, size_t *ret_bytes)
 {
 	struct buf head;
 	bool bare = r->method == METHOD_HEAD || r->response.http == 304;
-	enum status st = STATUS_CLIENT_GONE;
 	buf_init(&head, 2 * LIMIT_RESPONSE_HEAD_BYTES);
-	response_head(&r->response, &head);
-	if (head.err != STATUS_OK) {
+	enum status st = response_head(&r->response, &head);
+	if (st != STATUS_OK) {
+		r->status = st;
 		fcgi_abort(r->fcgi);
 	} else if (r->response.next != NULL && !bare) {
 		st = send_pieces(r, &head, ret_bytes);
@@ -265,13 +265,11 @@ send_answer(struct request *r, size_t *ret_bytes)
 	return st;
 }
 
-enum step
-step_respond(struct request *r)
+/* What is said beside every answer, problems too. */
+static void
+add_headers(struct request *r)
 {
 	char applied[CONDITIONS_APPLIED_BYTES];
-	size_t bytes = 0;
-	if (!response_good(&r->response))
-		request_problem(r, STATUS_INTERNAL, NULL);
 	if (r->may_wait_ms >= 0 && !r->routed.legacy &&
 	    conditions_applied(&r->conditions, r->may_wait_ms, r->response.http == 202, applied))
 		response_header(&r->response, "Preference-Applied", "%s", applied);
@@ -279,6 +277,17 @@ step_respond(struct request *r)
 		legacy_headers(r);
 	if (r->gateway->settings->origin_count > 0)
 		cors_finish(&r->response, r->origin);
+}
+
+enum step
+step_respond(struct request *r)
+{
+	size_t bytes = 0;
+	if (!response_good(&r->response))
+		request_problem(r, STATUS_INTERNAL, NULL);
+	add_headers(r);
+	if (!response_good(&r->response)) /* it is these: without them */
+		request_problem(r, STATUS_INTERNAL, NULL);
 	enum status st = send_answer(r, &bytes);
 	int64_t took_us = clock_mono_us() - r->begun_us;
 	log_request(r, bytes, took_us, st);

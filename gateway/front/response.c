@@ -132,8 +132,12 @@ response_message(struct response *r, enum status st, const char *message, int64_
 	if (retry_after_ms > 0) /* what clients of the upstream look for */
 		response_header(r, "X-RateLimit-ToWait-Sec", "%lld",
 		    (long long)((retry_after_ms + 999) / 1000));
+	if (message == NULL)
+		message = status_info(st)->title;
+	size_t len = strlen(message);
+	len -= len > 0 && message[len - 1] == '.'; /* a problem's detail is a sentence */
 	buf_str_add(&r->body, "{\"message\":");
-	buf_json_str(&r->body, message != NULL ? message : status_info(st)->title);
+	buf_json(&r->body, message, len);
 	buf_str_add(&r->body, "}\n");
 }
 
@@ -186,17 +190,15 @@ response_good(const struct response *r)
 	return !r->broken && r->headers.err == STATUS_OK && r->body.err == STATUS_OK;
 }
 
-void
+enum status
 response_head(const struct response *r, struct buf *head)
 {
-	if (!response_good(r)) {
-		buf_str_add(head, "Status: 500 Internal Server Error\r\nContent-Type: "
-				  "application/problem+json\r\nContent-Length: 0\r\n\r\n");
-		return;
-	}
+	if (!response_good(r))
+		return STATUS_INTERNAL;
 	buf_printf(head, "Status: %d %s\r\n", r->http, reason(r->http));
 	buf_add(head, r->headers.data, r->headers.len);
 	if (r->http != 304 && r->http != 204 && r->next == NULL) /* RFC 9110 8.6 */
 		buf_printf(head, "Content-Length: %zu\r\n", r->body.len);
 	buf_str_add(head, "\r\n");
+	return head->err;
 }

@@ -1,13 +1,14 @@
 /* An answer in the making: status, headers, body; and the one writer of headers.
  *
- * Header values may hold text from outside only through response_header(): a byte that could end a
- * line makes the whole answer a 500.
+ * Header values may hold text from outside only through response_header(): with a byte that could end
+ * a line the whole answer cannot be sent.
  *
  * Threads: owner only.
  */
 #ifndef FRONT_RESPONSE_H
 #define FRONT_RESPONSE_H
 
+#include "gateway/base/attr.h"
 #include "gateway/base/buf.h"
 #include "gateway/base/status.h"
 #include "gateway/query/query.h"
@@ -41,14 +42,17 @@ void response_problem(struct response *r, enum status st, const char *request_id
     const char *detail, const struct query_errors *errors, int64_t retry_after_ms,
     const char *extra);
 
-/* The same in the upstream's manner: {"message":"…"}. NULL is the status's title. */
+/* The same in the upstream's manner: {"message":"…"}. NULL is the status's title. A full stop at the
+ * end is left out. */
 void response_message(
     struct response *r, enum status st, const char *message, int64_t retry_after_ms);
 
 /* Nothing was refused and nothing is missing: it can be sent. */
 bool response_good(const struct response *r);
 
-/* "Status: …" to the empty line, with Content-Length where it is known: what goes before the body on the wire. */
-void response_head(const struct response *r, struct buf *head);
+/* "Status: …" to the empty line, with Content-Length where it is known: what goes before the body on the
+ * wire. STATUS_INTERNAL, and nothing is written: the answer is not good; or how the head has failed. Then
+ * nothing of the answer may leave: its body belongs behind no other head. */
+enum status response_head(const struct response *r, struct buf *head) NODISCARD;
 
 #endif

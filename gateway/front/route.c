@@ -99,11 +99,11 @@ path_fits(
 bool
 route_is_legacy(const char *path, size_t len)
 {
-	static const char *const heads[] = {"/auth", "/pcrs/"};
+	static const char *const heads[] = {"/auth", "/pcrs"};
 	for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
 		size_t n = strlen(heads[i]);
 		if (len >= n && memcmp(path, heads[i], n) == 0 &&
-		    (heads[i][n - 1] == '/' || len == n || path[n] == '/' || path[n] == '?'))
+		    (len == n || path[n] == '/' || path[n] == '?'))
 			return true;
 	}
 	return false;

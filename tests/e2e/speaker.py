@@ -239,4 +239,5 @@ class Messages:
         body = answer.json()
         self.assertEqual(list(body), ["message"])
         self.assertRegex(body["message"], pattern)
+        self.assertFalse(body["message"].endswith("."), body)
         return body["message"]

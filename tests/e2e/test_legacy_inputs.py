@@ -181,6 +181,8 @@ class Paths(Inputs):
                      "//pcrs/5.0/posture/hostids", "/pcrs/5.0/posture/../posture/hostids"):
             with self.subTest(path):
                 self.assertEqual(self.both("GET", path)[1].status, 404)
+        for path in ("/pcrs", "/pcrs?x=1", "/pcrs/", "/pcrs/5.0/posture"):
+            self.check_message(self.both("GET", path)[1], 404)
 
     def test_other_methods_are_405(self):
         for path, allowed in ((speaker.policy_list("1.0"), "GET, HEAD"), (speaker.hostids("1.0"), "GET, HEAD"),
@@ -193,7 +195,9 @@ class Paths(Inputs):
                     self.assertEqual((answer.status, answer.headers["Allow"]), (405, allowed))
                     if method != "HEAD":
                         self.check_message(answer, 405)
-        self.assertEqual(self.both("TRACE", speaker.hostids("1.0"))[1].status, 405)  # by nginx, whatever the path
+        told = self.both("TRACE", speaker.hostids("1.0"))[1]  # by nginx, whatever the path
+        self.check_message(told, 405)
+        self.assertEqual(told.headers["Allow"], "GET, HEAD")
 
     def test_a_body_where_there_is_none_to_be_is_refused(self):
         for path in (speaker.policy_list("1.0"), speaker.hostids("5.0")):

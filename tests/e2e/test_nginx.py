@@ -19,7 +19,8 @@ PARAMS = ["REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "CONTENT_TYPE", "CONT
           "SERVER_PROTOCOL", "REQUEST_SCHEME", "REMOTE_ADDR", "REQUEST_ID",
           "POSTUREGATE_INTERNAL"]
 PLAIN = b"Content-Type: text/plain\r\n\r\n"
-OLD_PATHS = "/auth", "/pcrs/1.0/posture/postureInfo", "/pcrs/5.0/posture/hostids"
+OLD_PATHS = {"/auth": "POST", "/auth/": "POST", "/pcrs": "GET, HEAD", "/pcrs/1.0/posture/postureInfo": "POST",
+             "/pcrs/2.0/posture/postureInfo/": "POST", "/pcrs/5.0/posture/hostids": "GET, HEAD"}
 STREAMS = "/", "/pcrs/1.0/posture/postureInfo"
 
 
@@ -127,6 +128,21 @@ class Behind(unittest.TestCase):
                     self.assertEqual(b"\r\nRetry-After: " in head, status == 502)
                     self.assertEqual(list(json.loads(body)), ["message"])
         self.check_problem(harness.raw(self.socket, request("/_message/502")), 404, "not-found")
+
+    def test_a_method_that_it_refuses_on_the_drop_in_surface_is_told_as_the_surface_does(self):
+        for path, allowed in OLD_PATHS.items():
+            for target in (path, path + "?policyId=1"):
+                with self.subTest(target):
+                    head, _, body = harness.raw(self.socket, request(target, "TRACE")).partition(b"\r\n\r\n")
+                    self.assertEqual(int(head.split()[1]), 405)
+                    self.assertIn(b"\r\nContent-Type: application/json\r\n", head)
+                    self.assertIn(f"\r\nAllow: {allowed}\r\n".encode(), head + b"\r\n")
+                    self.assertEqual(list(json.loads(body)), ["message"])
+        for target in ("/authority", "/pcrsx", "/v1/postures?x=/pcrs/1.0", "/x/auth"):
+            self.check_problem(harness.raw(self.socket, request(target, "TRACE")), 405, "method-not-allowed")
+
+    def test_the_drop_in_surface_is_not_redirected_to_its_folder(self):
+        self.assertEqual(dict(self.client().get("/pcrs?x=1").json()["params"])["REQUEST_URI"], "/pcrs?x=1")
 
     def test_garbage_from_the_application_is_502(self):
         Behind.answer = staticmethod(lambda params, body, send: send(b"\0\1\2 no header\n\n"))

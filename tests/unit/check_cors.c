@@ -34,7 +34,7 @@ same_head(const struct response *r, const char *wanted)
 {
 	struct buf head;
 	buf_init(&head, 4096);
-	response_head(r, &head);
+	ck_status(response_head(r, &head), STATUS_OK);
 	ck_assert_str_eq(buf_str(&head), wanted);
 	buf_fini(&head);
 }
@@ -72,6 +72,9 @@ START_TEST(an_answer_varies_by_origin_whoever_asks)
 	    buf_str(&r.headers), "\r\nAccess-Control-Allow-Origin: http://localhost:3000\r\n"));
 	ck_assert_ptr_nonnull(
 	    strstr(buf_str(&r.headers), "\r\nAccess-Control-Expose-Headers: ETag, "));
+	/* those of the drop-in surface too */
+	ck_assert_ptr_nonnull(strstr(buf_str(&r.headers), ", X-RateLimit-ToWait-Sec, "));
+	ck_assert_ptr_nonnull(strstr(buf_str(&r.headers), ", Warning\r\n"));
 	response_fini(&r);
 }
 END_TEST

@@ -375,19 +375,23 @@ END_TEST
 
 /* --- answers */
 
-START_TEST(a_line_end_in_a_header_makes_the_answer_an_error)
+START_TEST(with_a_line_end_in_a_header_there_is_no_head)
 {
 	struct response r;
 	struct buf head;
 	response_init(&r);
 	buf_init(&head, 4096);
 	response_header(&r, "X-Good", "%s", "fine");
-	response_head(&r, &head);
+	ck_status(response_head(&r, &head), STATUS_OK);
 	ck_assert_str_eq(
 	    buf_str(&head), "Status: 200 OK\r\nX-Good: fine\r\nContent-Length: 0\r\n\r\n");
 	response_header(&r, "X-Bad", "%s", "a\r\nSet-Cookie: b");
 	buf_reset(&head);
-	response_head(&r, &head);
+	ck_assert(!response_good(&r));
+	ck_status(response_head(&r, &head), STATUS_INTERNAL);
+	ck_assert_uint_eq(head.len, 0);
+	response_message(&r, STATUS_INTERNAL, NULL, 0); /* all of it, in its place */
+	ck_status(response_head(&r, &head), STATUS_OK);
 	ck_assert_ptr_nonnull(strstr(buf_str(&head), "Status: 500"));
 	ck_assert_ptr_null(strstr(buf_str(&head), "Set-Cookie"));
 	buf_fini(&head);
@@ -419,6 +423,22 @@ START_TEST(a_problem_replaces_what_was_there)
 }
 END_TEST
 
+START_TEST(a_message_ends_without_a_full_stop)
+{
+	static const char *const said[][2] = {
+	    {"No. It is late.", "No. It is late"}, {"late", "late"}, {".", ""}, {"", ""}};
+	struct response r;
+	char wanted[64];
+	response_init(&r);
+	for (size_t i = 0; i < ARRAY_LEN(said); i++) {
+		response_message(&r, STATUS_NOT_FOUND, said[i][0], 0);
+		snprintf(wanted, sizeof wanted, "{\"message\":\"%s\"}\n", said[i][1]);
+		ck_assert_str_eq(buf_str(&r.body), wanted);
+	}
+	response_fini(&r);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -440,8 +460,9 @@ main(void)
 	tcase_add_test(t, a_consumer_has_what_the_settings_say_of_the_old_protocol);
 	tcase_add_test(t, a_key_opens_only_for_its_owner);
 	tcase_add_test(t, a_grant_covers_all_or_nothing);
-	tcase_add_test(t, a_line_end_in_a_header_makes_the_answer_an_error);
+	tcase_add_test(t, with_a_line_end_in_a_header_there_is_no_head);
 	tcase_add_test(t, a_problem_replaces_what_was_there);
+	tcase_add_test(t, a_message_ends_without_a_full_stop);
 	suite_add_tcase(s, t);
 	return unit_run(s);
 }
