@@ -147,8 +147,8 @@ flight_release(struct flight *f)
 	struct cache_result *unused = NULL;
 	char *unused_text = NULL;
 	if (f->listed && f->refs == 1 && ended(f)) {
-		/* nobody joins what has ended: kept for its figures, it must not keep its result from
-		 * being evicted, nor hundreds of them gigabytes of texts. */
+		/* nobody joins what has ended: kept for its figures, it must not keep its result
+		 * from being evicted, nor hundreds of them gigabytes of texts. */
 		unused = f->result;
 		f->result = NULL;
 		unused_text = large_text_locked(f);

@@ -6,8 +6,8 @@
  * it; requests wait on it. Waiters hold the flight itself, not its key, so that the end of it
  * reaches everyone who joined, and a new fetch of the same query is another flight.
  *
- * Ended flights stay findable by their id for a while, for GET /v1/fetches; with their text if it is
- * small.
+ * Ended flights stay findable by their id for a while, for GET /v1/fetches; with their text if it
+ * is small.
  *
  * Threads: any. Everything is under LOCK_FLIGHT, held for moments.
  */
@@ -74,23 +74,23 @@ struct flight *flight_join(struct flights *fs, const uint8_t digest[SHA256_BYTES
 struct flight *flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BYTES],
     const char *text, size_t text_len, const char *consumer, bool (*may_lead)(void *ctx), void *ctx,
     bool *ret_leader) NODISCARD;
-/* This consumer was told of the flight, too, and may look at it: as often as it is said, once. There
- * are never more than there are consumers. Out of memory, it is forgotten. */
+/* This consumer was told of the flight, too, and may look at it: as often as it is said, once.
+ * There are never more than there are consumers. Out of memory, it is forgotten. */
 void flight_asked(struct flight *f, const char *consumer);
 /* Whether it was, or has begun it. */
 bool flight_asked_by(struct flight *f, const char *consumer) NODISCARD;
-/* This consumer has asked for a result that is no older than its request, was told to come again, and
- * is owed what the flight brings. */
+/* This consumer has asked for a result that is no older than its request, was told to come
+ * again, and is owed what the flight brings. */
 void flight_owe(struct flight *f, const char *consumer);
 /* Whether the result is owed to this consumer, as what a flight of that query has made or as
- * something newer; it is owed no longer. Nor is it two minutes after the flight has ended: whoever
- * asks then has not come again, but wants something newer. Without it, whoever comes again with the same request would
- * begin another fetch each time. */
+ * something newer; it is owed no longer. Nor is it two minutes after the flight has ended:
+ * whoever asks then has not come again, but wants something newer. Without it, whoever comes
+ * again with the same request would begin another fetch each time. */
 bool flights_settle(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer,
     uint64_t result) NODISCARD;
-/* Whether the upstream failed the last flight of this query that ended, none is under way, and it is
- * not longer ago than within_ms or than the wait that was told with the failure: *ret_status is
- * that failure, *ret_wait_ms what is left of the time. */
+/* Whether the upstream failed the last flight of this query that ended, none is under way, and
+ * it is not longer ago than within_ms or than the wait that was told with the failure:
+ * *ret_status is that failure, *ret_wait_ms what is left of the time. */
 bool flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES],
     int64_t within_ms, enum status *ret_status, int64_t *ret_wait_ms);
 /* The one under way for this query, or NULL. */
@@ -143,9 +143,9 @@ void flight_call(struct flight *f, uint32_t call, struct flight_call *ret);
  * waiting has ended. */
 bool flight_wait_call(
     struct flight *f, uint32_t call, const struct flight_call *seen, int64_t until_ms);
-/* Who began it, and what is fetched. Borrowed while the flight is held. The text is NULL, of length 0,
- * for who has found the flight after it had ended and nobody held it any more, if it was above
- * 64 KiB. */
+/* Who began it, and what is fetched. Borrowed while the flight is held. The text is NULL, of
+ * length 0, for who has found the flight after it had ended and nobody held it any more, if it
+ * was above 64 KiB. */
 const char *flight_consumer(const struct flight *f);
 const uint8_t *flight_digest(const struct flight *f);
 const char *flight_text(const struct flight *f, size_t *ret_len);

@@ -1,10 +1,11 @@
 /* FastCGI: one request at a time from nginx, one answer back. The only includer of libfcgi.
  *
  * An answer leaves in one of two ways: fcgi_answer() sends a whole one, whose head carries an exact
- * Content-Length (or fcgi_stream() one piece after another), and fcgi_finish() then ends the request; fcgi_abort() breaks the connection without ending the
- * request, so that nginx, and through it the client, sees a broken transfer. An answer that could
- * not be sent whole ends in fcgi_abort(), never in a clean end: nginx takes a dead application for
- * the end of the answer wherever no Content-Length contradicts it (measured, nginx 1.22).
+ * Content-Length (or fcgi_stream() one piece after another), and fcgi_finish() then ends the
+ * request; fcgi_abort() breaks the connection without ending the request, so that nginx, and
+ * through it the client, sees a broken transfer. An answer that could not be sent whole ends in
+ * fcgi_abort(), never in a clean end: nginx takes a dead application for the end of the answer
+ * wherever no Content-Length contradicts it (measured, nginx 1.22).
  *
  * Threads: fcgi_listen() and fcgi_init() at startup; one struct fcgi per worker.
  */
@@ -54,16 +55,17 @@ const char *fcgi_param_at(const struct fcgi *f, const char *name, unsigned nth);
 /* The request's body, `len` bytes as announced. STATUS_OK; STATUS_BAD_REQUEST: it was shorter. */
 enum status fcgi_read_body(struct fcgi *f, struct buf *body, size_t len) NODISCARD;
 
-/* Sends head (with its empty line) and body, whole. STATUS_OK or STATUS_CLIENT_GONE, after which the
- * connection is aborted. */
+/* Sends head (with its empty line) and body, whole. STATUS_OK or STATUS_CLIENT_GONE, after which
+ * the connection is aborted. */
 enum status fcgi_answer(
     struct fcgi *f, const char *head, size_t head_len, const char *body, size_t body_len);
-/* The next piece of an answer whose length nobody knows before; the first one begins with its head.
- * STATUS_OK once all of it is on its way, or STATUS_CLIENT_GONE as above. Only with nginx's keep_conn
- * and buffering does the client see it break where it is aborted (server.conf). */
+/* The next piece of an answer whose length nobody knows before; the first one begins with its
+ * head. STATUS_OK once all of it is on its way, or STATUS_CLIENT_GONE as above. Only with
+ * nginx's keep_conn and buffering does the client see it break where it is aborted
+ * (server.conf). */
 enum status fcgi_stream(struct fcgi *f, const char *bytes, size_t len);
-/* nginx has closed the connection: the client is gone, as far as anybody knows. For who has nothing to
- * send, and would not notice otherwise. */
+/* nginx has closed the connection: the client is gone, as far as anybody knows. For who has
+ * nothing to send, and would not notice otherwise. */
 bool fcgi_hung_up(const struct fcgi *f);
 /* The request ends well; parameters are gone. Nothing happens if it was aborted. */
 void fcgi_finish(struct fcgi *f);

@@ -1,7 +1,7 @@
 /* An answer in the making: status, headers, body; and the one writer of headers.
  *
- * Header values may hold text from outside only through response_header(): with a byte that could end
- * a line the whole answer cannot be sent.
+ * Header values may hold text from outside only through response_header(): with a byte that could
+ * end a line the whole answer cannot be sent.
  *
  * Threads: owner only.
  */
@@ -13,8 +13,9 @@
 #include "gateway/base/status.h"
 #include "gateway/query/query.h"
 
-/* Gives the next piece of a body into `piece`, which is empty; it may stay so. *ret_end: that was the
- * last. It may block, and is not asked again after the end or a failure, which breaks the transfer. */
+/* Gives the next piece of a body into `piece`, which is empty; it may stay so. *ret_end: that
+ * was the last. It may block, and is not asked again after the end or a failure, which breaks
+ * the transfer. */
 typedef enum status response_next_f(void *ctx, struct buf *piece, bool *ret_end);
 
 struct response {
@@ -42,17 +43,17 @@ void response_problem(struct response *r, enum status st, const char *request_id
     const char *detail, const struct query_errors *errors, int64_t retry_after_ms,
     const char *extra);
 
-/* The same in the upstream's manner: {"message":"…"}. NULL is the status's title. A full stop at the
- * end is left out. */
+/* The same in the upstream's manner: {"message":"…"}. NULL is the status's title. A full stop at
+ * the end is left out. */
 void response_message(
     struct response *r, enum status st, const char *message, int64_t retry_after_ms);
 
 /* Nothing was refused and nothing is missing: it can be sent. */
 bool response_good(const struct response *r);
 
-/* "Status: …" to the empty line, with Content-Length where it is known: what goes before the body on the
- * wire. STATUS_INTERNAL, and nothing is written: the answer is not good; or how the head has failed. Then
- * nothing of the answer may leave: its body belongs behind no other head. */
+/* "Status: …" to the empty line, with Content-Length where it is known: what goes before the
+ * body on the wire. STATUS_INTERNAL, and nothing is written: the answer is not good; or how the
+ * head has failed. Then nothing of the answer may leave: its body belongs behind no other head. */
 enum status response_head(const struct response *r, struct buf *head) NODISCARD;
 
 #endif

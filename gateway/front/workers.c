@@ -192,9 +192,9 @@ workers_leave(struct worker *w, enum worker_class class)
 	lock_drop(&w->owner->lock);
 }
 
-/* Wakes every worker that waits for a request: the signal interrupts accept(), and read() on an idle
- * kept connection, which libfcgi then closes. After the grace the busy ones too: their connections
- * are shut, for sending goes on after a signal. */
+/* Wakes every worker that waits for a request: the signal interrupts accept(), and read() on an
+ * idle kept connection, which libfcgi then closes. After the grace the busy ones too: their
+ * connections are shut, for sending goes on after a signal. */
 static void
 wake_locked(struct workers *ws, bool all)
 {

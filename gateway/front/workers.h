@@ -29,9 +29,9 @@ typedef void worker_serve_f(void *ctx, struct worker *w, struct fcgi *f);
 struct workers *workers_new(
     unsigned count, int listen_fd, worker_serve_f *serve, void *ctx) NODISCARD;
 
-/* True if there is room in the class, and in what of it one and the same `who` may have (compared,
- * never looked into; NULL: nobody's share is counted); then workers_leave() it. A worker is in a class
- * once at most. Walks over all workers. */
+/* True if there is room in the class, and in what of it one and the same `who` may have
+ * (compared, never looked into; NULL: nobody's share is counted); then workers_leave() it. A
+ * worker is in a class once at most. Walks over all workers. */
 bool workers_enter(struct worker *w, enum worker_class class, const void *who) NODISCARD;
 void workers_leave(struct worker *w, enum worker_class class);
 
