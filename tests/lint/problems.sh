@@ -32,7 +32,7 @@ printf '%s\n' "$theirs" | OURS=$ours awk -F '\t' -v file="$http" -v table="$tabl
 # the number in the key, in the body and in the error_page lines
 sed -nE 's|^[[:space:]]*/_problem/([0-9]+) .*"status":([0-9]+).*|\1 \2|p' "$http" |
 	awk -v file="$http" '$1 != $2 { print file ": /_problem/" $1 " says status " $2 }' | found
-pages=$(sed -nE 's#^error_page .* (/_problem|\$posturegate_manner)/([0-9]+);.*#\2#p' "$server" | sort -u)
+pages=$(sed -nE 's#^error_page .* (/_problem|[$]posturegate_manner)/([0-9]+);.*#\2#p' "$server" | sort -u)
 bodies=$(sed -nE "s|^[[:space:]]*/_problem/([0-9]+) '\{.*|\1|p" "$http" | sort -u)
 [ "$pages" = "$bodies" ] ||
 	echo "$server: the error pages and the bodies in $http are not the same set" | found
