@@ -10,8 +10,6 @@
 #include "gateway/legacy/lists.h"
 #include "gateway/request_legacy.h"
 
-#define LIST_RECORDS 1000 /* in one view of the store */
-
 /* As for /v1, but for the lifetime: such callers keep nothing. */
 static void
 tell_cache(struct request *r)
@@ -83,55 +81,153 @@ endpoint_auth(struct request *r)
 
 /* --- lists: of the policies, and of the hosts of policies */
 
-/* Every record of the result that the caller may see. */
-static enum status
-each_record(struct request *r, reader_record_f *record, void *ctx)
+#define LIST_RECORDS 1000            /* in one view of the store */
+#define LIST_PIECE_BYTES (256 * KIB) /* what is longer streams */
+
+/* What the caller may see of the result. */
+static void
+open_list(struct request *r, struct reader *reader)
 {
 	struct filter filter = {.grant = r->consumer->all_policies ? NULL : &r->consumer->policies};
+	reader_init(reader, r->gateway->cache, r->source->result, NULL, &filter);
+	reader->takes_incomplete = true; /* policies whose hosts are not known are named */
+}
+
+/* One answer, in its pieces. */
+struct pcrs_list {
+	struct legacy *legacy; /* what was given is counted there */
 	struct reader reader;
-	enum reader_state state = READER_MORE;
-	enum status st = STATUS_OK;
-	reader_init(&reader, r->gateway->cache, r->source->result, NULL, &filter);
-	reader.takes_incomplete = true; /* policies whose hosts are not known are named */
-	while (st == STATUS_OK && state == READER_MORE)
-		st = reader_take(&reader, LIST_RECORDS, LIMIT_PIECE_BYTES, record, ctx, &state);
-	reader_fini(&reader);
+	struct legacy_policies policies;
+	struct legacy_hosts hosts;
+	bool of_hosts; /* which of the two writes */
+	struct id_list errors;
+	bool read;         /* to its end: what is left is the writer's */
+	struct buf *piece; /* the one at hand */
+};
+
+static struct pcrs_list *
+new_list(struct request *r)
+{
+	struct pcrs_list *list = arena_alloc(&r->arena, sizeof *list);
+	if (list != NULL)
+		*list = (struct pcrs_list){.legacy = r->legacy};
+	return list;
+}
+
+static enum status
+on_listed(void *ctx, const struct reader_record *rec)
+{
+	struct pcrs_list *l = ctx;
+	enum status st =
+	    l->of_hosts ? legacy_hosts_add(&l->hosts, rec->body, rec->body_len, l->piece)
+			: legacy_policies_add(&l->policies, rec->body, rec->body_len, l->piece);
+	if (st == STATUS_OK)
+		l->legacy->records++;
 	return st;
 }
 
-static enum step
-answer_list(struct request *r, enum status st, uint64_t records)
+static enum status
+make_piece(struct pcrs_list *l, struct buf *piece, bool *ret_end)
 {
-	if (st != STATUS_OK)
-		return request_problem_later(r, st, 0);
+	enum reader_state state = READER_MORE;
+	enum status st = STATUS_OK;
+	l->piece = piece;
+	*ret_end = false;
+	while (st == STATUS_OK && !l->read) {
+		st = reader_take(&l->reader, LIST_RECORDS, LIMIT_PIECE_BYTES, on_listed, l, &state);
+		l->read = st == STATUS_OK && state == READER_END;
+	}
+	if (l->read)
+		*ret_end = l->of_hosts ? legacy_hosts_end(&l->hosts, piece)
+				       : legacy_policies_end(&l->policies, piece);
+	else if (st == STATUS_OVERFLOW && piece->len >= LIST_PIECE_BYTES)
+		st = STATUS_OK; /* the record comes again */
+	l->legacy->bytes += piece->len;
+	return st == STATUS_OK ? piece->err : st;
+}
+
+/* The first was made before the status left, and stands where an answer of known length would. */
+static enum status
+next_of_list(void *request, struct buf *piece, bool *ret_end)
+{
+	struct request *r = request;
+	struct buf *first = &r->response.body;
+	if (first->len == 0)
+		return make_piece(r->legacy->list, piece, ret_end);
+	buf_add(piece, first->data, first->len);
+	buf_fini(first);
+	return piece->err;
+}
+
+/* What is longer than a piece is an answer as long as its reader takes. */
+static enum status
+stream_list(struct request *r)
+{
+	bool bare = r->method == METHOD_HEAD;
+	if (!bare && !workers_enter(r->worker, WORKER_STREAMING, r->consumer))
+		return STATUS_BUSY;
+	r->legacy->list_streams = !bare;
+	r->response.next = next_of_list;
+	r->response.next_ctx = r;
+	return STATUS_OK;
+}
+
+static enum step
+answer_json(struct request *r)
+{
 	request_json(r);
 	tell_cache(r);
-	r->legacy->records = records;
-	r->legacy->bytes = r->response.body.len;
 	return STEP_respond;
 }
 
-static enum status
-on_policy(void *ctx, const struct reader_record *rec)
+static enum step
+answer_list(struct request *r, struct pcrs_list *list)
 {
-	return legacy_policies_add(ctx, rec->body, rec->body_len);
+	struct legacy *l = r->legacy;
+	bool end;
+	l->list = list;
+	l->readers = &list->reader;
+	l->reader_count = 1;
+	open_list(r, l->readers);
+	enum status st = make_piece(list, &r->response.body, &end);
+	if (st == STATUS_OK && !end)
+		st = stream_list(r);
+	if (st == STATUS_OK)
+		return answer_json(r);
+	l->records = l->bytes = 0;
+	return request_problem_later(r, st, 0);
 }
 
 enum step
 endpoint_pcrs_policy_list(struct request *r)
 {
-	struct legacy_policies list;
-	legacy_policies_init(&list, &r->response.body, fetch_subscription(r->gateway->fetcher));
-	enum status st = each_record(r, on_policy, &list);
-	if (st == STATUS_OK)
-		st = legacy_policies_end(&list);
-	return answer_list(r, st, list.count);
+	struct pcrs_list *list = new_list(r);
+	if (list == NULL)
+		return request_problem(r, STATUS_NO_MEMORY, NULL);
+	legacy_policies_init(
+	    &list->policies, fetch_subscription(r->gateway->fetcher), LIST_PIECE_BYTES);
+	return answer_list(r, list);
 }
 
 static enum status
 on_policy_id(void *ctx, const struct reader_record *rec)
 {
 	return id_set_add(ctx, rec->row->policy);
+}
+
+static enum status
+policy_ids(struct request *r, struct id_set *ids)
+{
+	struct reader reader;
+	enum reader_state state = READER_MORE;
+	enum status st = STATUS_OK;
+	open_list(r, &reader);
+	while (st == STATUS_OK && state == READER_MORE)
+		st = reader_take(
+		    &reader, LIST_RECORDS, LIMIT_PIECE_BYTES, on_policy_id, ids, &state);
+	reader_fini(&reader);
+	id_set_settle(ids);
+	return st;
 }
 
 /* Without policyId it is every policy that there is: the list of them is there now, and their hosts are
@@ -141,48 +237,37 @@ go_on_to_hosts(struct request *r)
 {
 	struct id_set ids = {0};
 	uint64_t *list = NULL;
-	enum status st = each_record(r, on_policy_id, &ids);
-	id_set_settle(&ids);
+	enum status st = policy_ids(r, &ids);
 	if (st == STATUS_OK && (list = arena_array(&r->arena, ids.count + 1, sizeof *list)) == NULL)
 		st = STATUS_NO_MEMORY;
 	if (st == STATUS_OK && ids.count > 0)
 		memcpy(list, ids.ids, ids.count * sizeof *list);
 	const struct id_list policies = {list, ids.count};
 	id_set_fini(&ids);
-	if (st == STATUS_OK && policies.count > 0)
+	if (st != STATUS_OK)
+		return request_problem_later(r, st, 0);
+	if (policies.count > 0)
 		return legacy_hosts_of(r, &policies);
 	buf_str_add(&r->response.body, "[]");
-	return answer_list(r, st, 0);
-}
-
-struct hosts_out {
-	struct legacy_hosts list;
-	uint64_t records;
-};
-
-static enum status
-on_host(void *ctx, const struct reader_record *rec)
-{
-	struct hosts_out *out = ctx;
-	out->records++;
-	return legacy_hosts_add(&out->list, rec->body, rec->body_len);
+	r->legacy->bytes = r->response.body.len;
+	return answer_json(r);
 }
 
 enum step
 endpoint_pcrs_hostids(struct request *r)
 {
-	const struct cache_manifest *m = cache_manifest(r->source->result);
 	const struct query *q = &r->source->query;
-	const struct id_list errors = {m->host_errors, m->host_error_count};
-	struct hosts_out out = {.records = 0};
 	if (q->kind == KIND_POLICIES)
 		return go_on_to_hosts(r);
-	legacy_hosts_init(&out.list, &r->response.body, &q->policies, &errors,
-	    fetch_subscription(r->gateway->fetcher));
-	enum status st = each_record(r, on_host, &out);
-	if (st == STATUS_OK)
-		st = legacy_hosts_end(&out.list);
-	return answer_list(r, st, out.records);
+	const struct cache_manifest *m = cache_manifest(r->source->result);
+	struct pcrs_list *list = new_list(r);
+	if (list == NULL)
+		return request_problem(r, STATUS_NO_MEMORY, NULL);
+	list->of_hosts = true;
+	list->errors = (struct id_list){m->host_errors, m->host_error_count};
+	legacy_hosts_init(&list->hosts, &q->policies, &list->errors,
+	    fetch_subscription(r->gateway->fetcher), LIST_PIECE_BYTES);
+	return answer_list(r, list);
 }
 
 /* --- POST /pcrs/VERSION/posture/postureInfo */

@@ -639,6 +639,8 @@ legacy_fini(struct request *r)
 		legacy_stream_fini(&l->stream);
 		workers_leave(r->worker, WORKER_STREAMING);
 	}
+	if (l->list_streams)
+		workers_leave(r->worker, WORKER_STREAMING);
 	for (size_t i = 0; i < l->reader_count; i++)
 		reader_fini(&l->readers[i]);
 	for (size_t i = 0; i < l->source_count; i++)

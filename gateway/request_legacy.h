@@ -12,6 +12,8 @@
 #include "gateway/legacy/sunset.h"
 #include "gateway/request_state.h"
 
+struct pcrs_list;
+
 struct legacy {
 	enum upstream_api api;
 	const char *version; /* "1.0" */
@@ -28,8 +30,11 @@ struct legacy {
 	    *readers; /* of the sources, in their order; initialised so far: reader_count */
 	size_t reader_count;
 	struct legacy_stream stream;
-	bool streaming;          /* in that class of workers, with the stream initialised */
-	uint64_t records, bytes; /* given, of other answers */
+	bool streaming; /* in that class of workers, with the stream initialised */
+	/* of lists */
+	struct pcrs_list *list;  /* endpoint_legacy.c's; its reader is the one of readers */
+	bool list_streams;       /* in that class of workers */
+	uint64_t records, bytes; /* given, of other answers than postures */
 };
 
 /* Finds the version; r->legacy is there from now on. False: the vendor never had it, or no memory. */

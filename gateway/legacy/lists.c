@@ -92,52 +92,70 @@ write_id(uint64_t id, const char *quote, struct buf *out)
 	buf_str_add(out, quote);
 }
 
-void
-legacy_policies_init(struct legacy_policies *w, struct buf *out, uint64_t subscription)
+/* The same limit for both: what is in hand leaves first. */
+static bool
+enough(const struct buf *out, size_t piece_bytes)
 {
-	*w = (struct legacy_policies){.out = out, .subscription = subscription};
+	return out->len >= piece_bytes;
+}
+
+void
+legacy_policies_init(struct legacy_policies *w, uint64_t subscription, size_t piece_bytes)
+{
+	*w = (struct legacy_policies){.subscription = subscription, .piece_bytes = piece_bytes};
 }
 
 static void
-begin_policies(struct legacy_policies *w, uint64_t subscription)
+begin_policies(struct legacy_policies *w, uint64_t subscription, struct buf *out)
 {
-	buf_str_add(w->out, "{\"subscriptionId\":");
-	write_id(subscription != 0 ? subscription : w->subscription, "", w->out);
-	buf_str_add(w->out, ",\"policyList\":[");
+	buf_str_add(out, "{\"subscriptionId\":");
+	write_id(subscription != 0 ? subscription : w->subscription, "", out);
+	buf_str_add(out, ",\"policyList\":[");
+	w->begun = true;
+}
+
+static void
+write_policy(const struct policy *p, struct buf *out)
+{
+	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
+		bool none = !p->has[i] || value_is(&p->at[i], "null");
+		if (members[i].shape == SHAPE_TAGS && none)
+			continue;
+		const char *other = p->has[i] ? instead(members[i].shape, &p->at[i]) : "null";
+		buf_printf(out, "%s\"%s\":", i > 0 ? "," : "{", members[i].shown);
+		if (other != NULL)
+			buf_str_add(out, other);
+		else
+			buf_add(out, p->at[i].value, p->at[i].value_len);
+	}
+	buf_byte(out, '}');
 }
 
 enum status
-legacy_policies_add(struct legacy_policies *w, const char *record, size_t len)
+legacy_policies_add(struct legacy_policies *w, const char *record, size_t len, struct buf *out)
 {
 	struct policy p;
+	if (enough(out, w->piece_bytes))
+		return STATUS_OVERFLOW;
 	if (!read_policy(record, len, &p))
 		return STATUS_CORRUPT;
-	if (w->count++ == 0)
-		begin_policies(w, p.subscription);
+	if (!w->begun)
+		begin_policies(w, p.subscription, out);
 	else
-		buf_byte(w->out, ',');
-	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-		bool none = !p.has[i] || value_is(&p.at[i], "null");
-		if (members[i].shape == SHAPE_TAGS && none)
-			continue;
-		const char *other = p.has[i] ? instead(members[i].shape, &p.at[i]) : "null";
-		buf_printf(w->out, "%s\"%s\":", i > 0 ? "," : "{", members[i].shown);
-		if (other != NULL)
-			buf_str_add(w->out, other);
-		else
-			buf_add(w->out, p.at[i].value, p.at[i].value_len);
-	}
-	buf_byte(w->out, '}');
+		buf_byte(out, ',');
+	write_policy(&p, out);
 	return STATUS_OK;
 }
 
-enum status
-legacy_policies_end(struct legacy_policies *w)
+bool
+legacy_policies_end(struct legacy_policies *w, struct buf *out)
 {
-	if (w->count == 0)
-		begin_policies(w, 0);
-	buf_str_add(w->out, "]}");
-	return w->out->err;
+	if (enough(out, w->piece_bytes))
+		return false;
+	if (!w->begun)
+		begin_policies(w, 0, out);
+	buf_str_add(out, "]}");
+	return true;
 }
 
 /* --- hosts */
@@ -163,42 +181,62 @@ read_host(const char *record, size_t len, uint64_t *ret_policy, uint64_t *ret_su
 }
 
 void
-legacy_hosts_init(struct legacy_hosts *w, struct buf *out, const struct id_list *policies,
-    const struct id_list *errors, uint64_t subscription)
+legacy_hosts_init(struct legacy_hosts *w, const struct id_list *policies,
+    const struct id_list *errors, uint64_t subscription, size_t piece_bytes)
 {
-	*w = (struct legacy_hosts){
-	    .out = out, .policies = policies, .errors = errors, .subscription = subscription};
-	buf_byte(out, '[');
+	*w = (struct legacy_hosts){.policies = policies,
+	    .errors = errors,
+	    .subscription = subscription,
+	    .piece_bytes = piece_bytes};
 }
 
 static void
-end_policy(struct legacy_hosts *w)
+begin_array(struct legacy_hosts *w, struct buf *out)
+{
+	if (!w->begun)
+		buf_byte(out, '[');
+	w->begun = true;
+}
+
+static void
+end_policy(struct legacy_hosts *w, struct buf *out)
 {
 	if (!w->open)
 		return;
 	uint64_t policy = w->policies->ids[w->next - 1];
-	buf_byte(w->out, ']');
+	buf_byte(out, ']');
 	if (ids_find(w->errors->ids, w->errors->count, policy) != w->errors->count) {
-		buf_str_add(w->out, ",\"error\":");
-		buf_json_str(w->out, HOSTS_ERROR);
+		buf_str_add(out, ",\"error\":");
+		buf_json_str(out, HOSTS_ERROR);
 	}
-	buf_byte(w->out, '}');
+	buf_byte(out, '}');
 	w->open = w->any = false;
 }
 
 static void
-begin_policy(struct legacy_hosts *w)
+next_policy(struct legacy_hosts *w, struct buf *out)
 {
-	buf_str_add(w->out, w->next > 0 ? ",{\"policyId\":" : "{\"policyId\":");
-	write_id(w->policies->ids[w->next++], "\"", w->out);
-	buf_str_add(w->out, ",\"subscriptionId\":");
-	write_id(w->subscription, "\"", w->out);
-	buf_str_add(w->out, ",\"hostIds\":[");
+	begin_array(w, out);
+	end_policy(w, out);
+	buf_str_add(out, w->next > 0 ? ",{\"policyId\":" : "{\"policyId\":");
+	write_id(w->policies->ids[w->next++], "\"", out);
+	buf_str_add(out, ",\"subscriptionId\":");
+	write_id(w->subscription, "\"", out);
+	buf_str_add(out, ",\"hostIds\":[");
 	w->open = true;
 }
 
+/* Policies without hosts, up to the one that stands at `at`: they may be many. False: there is enough. */
+static bool
+pass_policies(struct legacy_hosts *w, size_t at, struct buf *out)
+{
+	while (w->next < at && !enough(out, w->piece_bytes))
+		next_policy(w, out);
+	return !enough(out, w->piece_bytes);
+}
+
 enum status
-legacy_hosts_add(struct legacy_hosts *w, const char *record, size_t len)
+legacy_hosts_add(struct legacy_hosts *w, const char *record, size_t len, struct buf *out)
 {
 	const struct id_list *all = w->policies;
 	uint64_t policy, subscription, host;
@@ -210,29 +248,27 @@ legacy_hosts_add(struct legacy_hosts *w, const char *record, size_t len)
 	bool same = w->open && at + 1 == w->next;
 	if (!same && at < w->next)
 		return STATUS_CORRUPT;
+	if (!pass_policies(w, at, out))
+		return STATUS_OVERFLOW;
 	if (!same) {
-		while (w->next <= at) { /* those between have no hosts */
-			end_policy(w);
-			if (w->next == at && subscription != 0)
-				w->subscription = subscription;
-			begin_policy(w);
-		}
+		if (subscription != 0)
+			w->subscription = subscription;
+		next_policy(w, out);
 	}
 	if (w->any)
-		buf_byte(w->out, ',');
-	write_id(host, "\"", w->out);
+		buf_byte(out, ',');
+	write_id(host, "\"", out);
 	w->any = true;
 	return STATUS_OK;
 }
 
-enum status
-legacy_hosts_end(struct legacy_hosts *w)
+bool
+legacy_hosts_end(struct legacy_hosts *w, struct buf *out)
 {
-	while (w->next < w->policies->count) {
-		end_policy(w);
-		begin_policy(w);
-	}
-	end_policy(w);
-	buf_byte(w->out, ']');
-	return w->out->err;
+	if (!pass_policies(w, w->policies->count, out))
+		return false;
+	begin_array(w, out);
+	end_policy(w, out);
+	buf_byte(out, ']');
+	return true;
 }

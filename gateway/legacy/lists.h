@@ -5,11 +5,20 @@
  * a resolution all IDs are texts. Sources: the vendor's pages for the policy list and for resolving host
  * IDs, and what a real client was seen to read: IDs are numbers in the one and texts in the other.
  *
- *     legacy_policies_init(&w, &buf, subscription);
- *     for each record: legacy_policies_add(&w, record, len);
- *     legacy_policies_end(&w);
+ * A list is as long as it is, and leaves in pieces: once a buffer has `piece_bytes`, nothing is added to
+ * it any more, and whoever writes goes on with an empty one where it was told to stop. Wherever that
+ * is, the pieces make the same text.
  *
- * Bytes go into the caller's buffer, whose error is asked for once, at the end.
+ *     legacy_policies_init(&w, subscription, piece_bytes);
+ *     for each record:
+ *         while (legacy_policies_add(&w, record, len, &buf) == STATUS_OVERFLOW)
+ *             send and empty buf;
+ *     while (!legacy_policies_end(&w, &buf))
+ *         send and empty buf;
+ *     send buf;
+ *
+ * A buffer holds piece_bytes and one record more at most; whether it could is for the caller to ask of
+ * it (its error), before it is sent.
  *
  * Threads: owner only.
  */
@@ -22,42 +31,45 @@
 /* --- {"subscriptionId":263191,"policyList":[{"id":1,…,"locked":0},…]} */
 
 struct legacy_policies {
-	struct buf *out;
 	uint64_t subscription;
-	size_t count;
+	size_t piece_bytes;
+	bool begun;
 };
 
-/* `subscription` is told where no record tells it; 0: null is written. */
-void legacy_policies_init(struct legacy_policies *w, struct buf *out, uint64_t subscription);
+/* `subscription` is told where no record tells it; 0: null is written. piece_bytes is not 0. */
+void legacy_policies_init(struct legacy_policies *w, uint64_t subscription, size_t piece_bytes);
 /* A record of a policy list, in the order in which they are to stand. Its tags are shown if it has any:
  * as "requireTagInfo", whatever they were called.
- *   STATUS_OK, STATUS_CORRUPT (no such record): the buffer is of no use then */
+ *   STATUS_OK
+ *   STATUS_OVERFLOW  out has piece_bytes: the record is to be given again, with an empty buffer
+ *   STATUS_CORRUPT   no such record: the list cannot be ended */
 enum status legacy_policies_add(
-    struct legacy_policies *w, const char *record, size_t len) NODISCARD;
-/* STATUS_OK, or the buffer's error. */
-enum status legacy_policies_end(struct legacy_policies *w) NODISCARD;
+    struct legacy_policies *w, const char *record, size_t len, struct buf *out) NODISCARD;
+/* False: out has piece_bytes, and it is to be called again with an empty buffer. */
+bool legacy_policies_end(struct legacy_policies *w, struct buf *out) NODISCARD;
 
 /* --- [{"policyId":"1","subscriptionId":"2","hostIds":["3","4"]},…] */
 
 struct legacy_hosts {
-	struct buf *out;
 	const struct id_list *policies, *errors;
 	uint64_t subscription;
-	size_t next;    /* of the policies: not begun yet */
-	bool open, any; /* a list of hosts is, and has one */
+	size_t piece_bytes;
+	size_t next;           /* of the policies: not begun yet */
+	bool begun, open, any; /* the array is; a list of hosts is, and has one */
 };
 
 /* `policies` are those to tell of, each once, in this order; of them `errors` are those whose hosts the
  * upstream could not tell: they carry an "error", beside whatever hosts there are all the same. Both
  * ascend, and are borrowed to the end. `subscription` is told where no record before tells one; 0: null
- * is written. */
-void legacy_hosts_init(struct legacy_hosts *w, struct buf *out, const struct id_list *policies,
-    const struct id_list *errors, uint64_t subscription);
+ * is written. piece_bytes is not 0. */
+void legacy_hosts_init(struct legacy_hosts *w, const struct id_list *policies,
+    const struct id_list *errors, uint64_t subscription, size_t piece_bytes);
 /* A record of a resolution; those of a policy stand side by side, and policies ascend. One of another
  * policy is passed over.
- *   STATUS_OK, STATUS_CORRUPT (no such record, or out of order): as above */
-enum status legacy_hosts_add(struct legacy_hosts *w, const char *record, size_t len) NODISCARD;
-/* STATUS_OK, or the buffer's error. */
-enum status legacy_hosts_end(struct legacy_hosts *w) NODISCARD;
+ *   STATUS_OK, STATUS_OVERFLOW, STATUS_CORRUPT (no such record, or out of order): as above */
+enum status legacy_hosts_add(
+    struct legacy_hosts *w, const char *record, size_t len, struct buf *out) NODISCARD;
+/* False: as above. */
+bool legacy_hosts_end(struct legacy_hosts *w, struct buf *out) NODISCARD;
 
 #endif

@@ -292,10 +292,16 @@ each_record(
 	cache_view_close(view);
 }
 
+struct told {
+	struct legacy_hosts list;
+	struct buf text;
+};
+
 static enum status
 take_host(void *ctx, const char *record, size_t len)
 {
-	return legacy_hosts_add(ctx, record, len);
+	struct told *t = ctx;
+	return legacy_hosts_add(&t->list, record, len, &t->text);
 }
 
 static const char *
@@ -303,14 +309,14 @@ hosts_text(const struct query *q, struct cache_result *result)
 {
 	const struct cache_manifest *m = cache_manifest(result);
 	struct id_list errors = {m->host_errors, m->host_error_count};
-	struct legacy_hosts w;
-	struct buf b;
-	buf_init(&b, MIB);
-	legacy_hosts_init(&w, &b, &q->policies, &errors, fetch_subscription(fetcher));
-	each_record(result, take_host, &w);
-	ck_status(legacy_hosts_end(&w), STATUS_OK);
-	const char *text = arena_dup(&arena, b.data, b.len);
-	buf_fini(&b);
+	struct told t;
+	buf_init(&t.text, MIB);
+	legacy_hosts_init(&t.list, &q->policies, &errors, fetch_subscription(fetcher), MIB);
+	each_record(result, take_host, &t);
+	ck_assert(legacy_hosts_end(&t.list, &t.text));
+	ck_status(t.text.err, STATUS_OK);
+	const char *text = arena_dup(&arena, t.text.data, t.text.len);
+	buf_fini(&t.text);
 	return text;
 }
 

@@ -680,19 +680,73 @@ END_TEST
 	POLICY(id, "\"locked\":false,\"createdBy\":\"ann\",\"createdDate\":"                       \
 		   "\"2023-01-02T03:04:05Z\",\"modifiedBy\":null,\"modifiedDate\":null,")
 
+/* A text that is taken away in pieces, as a sender does. */
+struct pieces {
+	size_t piece_bytes; /* at least so many in each but the last */
+	struct buf piece, text;
+};
+
+static void
+pieces_init(struct pieces *p, size_t piece_bytes)
+{
+	p->piece_bytes = piece_bytes;
+	buf_init(&p->piece, MIB);
+	buf_init(&p->text, MIB);
+}
+
+static void
+take_piece(struct pieces *p, bool last)
+{
+	ck_status(p->piece.err, STATUS_OK);
+	ck_assert(last || p->piece.len >= p->piece_bytes);
+	buf_add(&p->text, p->piece.data, p->piece.len);
+	buf_reset(&p->piece);
+}
+
+static const char *
+pieces_end(struct pieces *p)
+{
+	take_piece(p, true);
+	ck_status(p->text.err, STATUS_OK);
+	const char *text = arena_dup(&arena, p->text.data, p->text.len);
+	buf_fini(&p->piece);
+	buf_fini(&p->text);
+	return text;
+}
+
+static void
+add_policy(struct legacy_policies *w, const char *record, size_t len, struct pieces *p)
+{
+	enum status st;
+	while ((st = legacy_policies_add(w, record, len, &p->piece)) == STATUS_OVERFLOW)
+		take_piece(p, false);
+	ck_status(st, STATUS_OK);
+}
+
+static const char *
+end_policies(struct legacy_policies *w, struct pieces *p)
+{
+	while (!legacy_policies_end(w, &p->piece))
+		take_piece(p, false);
+	return pieces_end(p);
+}
+
+static const char *
+policies_in(size_t piece_bytes, uint64_t subscription, const char *const *records)
+{
+	struct legacy_policies w;
+	struct pieces p;
+	pieces_init(&p, piece_bytes);
+	legacy_policies_init(&w, subscription, piece_bytes);
+	for (; *records != NULL; records++)
+		add_policy(&w, *records, strlen(*records), &p);
+	return end_policies(&w, &p);
+}
+
 static const char *
 policies_of(uint64_t subscription, const char *const *records)
 {
-	struct legacy_policies w;
-	struct buf b;
-	buf_init(&b, MIB);
-	legacy_policies_init(&w, &b, subscription);
-	for (; *records != NULL; records++)
-		ck_status(legacy_policies_add(&w, *records, strlen(*records)), STATUS_OK);
-	ck_status(legacy_policies_end(&w), STATUS_OK);
-	const char *text = arena_dup(&arena, b.data, b.len);
-	buf_fini(&b);
-	return text;
+	return policies_in(MIB, subscription, records);
 }
 #define POLICIES(subscription, ...)                                                                \
 	policies_of((subscription), (const char *const[]){__VA_ARGS__ NULL})
@@ -736,6 +790,7 @@ END_TEST
 struct round_trip {
 	const struct listing *list;
 	struct legacy_policies w;
+	struct pieces pieces;
 	bool tags;
 };
 
@@ -748,7 +803,7 @@ tell_again(void *ctx, const struct split_record *rec)
 	buf_init(&body, MIB);
 	enum status st = listing_policy(rec, t->list->subscription, t->tags, &body, &row);
 	if (st == STATUS_OK)
-		st = legacy_policies_add(&t->w, body.data, body.len);
+		add_policy(&t->w, body.data, body.len, &t->pieces);
 	buf_fini(&body);
 	return st;
 }
@@ -764,15 +819,12 @@ START_TEST(what_the_upstream_said_is_told_again_byte_by_byte)
 	    "\"modifiedBy\":\"\",\"modifiedDate\":\"\",\"lastEvaluatedDate\":"
 	    "\"2025-01-02T03:04:05Z\",\"status\":\"active\",\"locked\":0}]}";
 	struct listing list;
-	struct buf b;
 	struct round_trip t = {.list = &list, .tags = true};
-	buf_init(&b, MIB);
-	legacy_policies_init(&t.w, &b, 0);
+	pieces_init(&t.pieces, MIB);
+	legacy_policies_init(&t.w, 0, MIB);
 	ck_status(listing_open(text, sizeof text - 1, &list), STATUS_OK);
 	ck_status(listing_each(&list, tell_again, &t), STATUS_OK);
-	ck_status(legacy_policies_end(&t.w), STATUS_OK);
-	ck_assert_str_eq(buf_str(&b), text);
-	buf_fini(&b);
+	ck_assert_str_eq(end_policies(&t.w, &t.pieces), text);
 }
 END_TEST
 
@@ -781,26 +833,37 @@ struct pair {
 };
 
 static const char *
-hosts_of(const struct id_list *policies, const struct id_list *errors, uint64_t subscription,
-    const struct pair *pairs, size_t count)
+hosts_in(size_t piece_bytes, const struct id_list *policies, const struct id_list *errors,
+    uint64_t subscription, const struct pair *pairs, size_t count)
 {
 	struct legacy_hosts w;
-	struct buf out, record;
+	struct pieces p;
+	struct buf record;
 	struct row row;
-	buf_init(&out, MIB);
+	enum status st;
+	pieces_init(&p, piece_bytes);
 	buf_init(&record, KIB);
-	legacy_hosts_init(&w, &out, policies, errors, subscription);
+	legacy_hosts_init(&w, policies, errors, subscription, piece_bytes);
 	for (size_t i = 0; i < count; i++) {
 		buf_reset(&record);
 		ck_status(
 		    listing_host(pairs[i].policy, 12, pairs[i].host, &record, &row), STATUS_OK);
-		ck_status(legacy_hosts_add(&w, record.data, record.len), STATUS_OK);
+		while ((st = legacy_hosts_add(&w, record.data, record.len, &p.piece)) ==
+		       STATUS_OVERFLOW)
+			take_piece(&p, false);
+		ck_status(st, STATUS_OK);
 	}
-	ck_status(legacy_hosts_end(&w), STATUS_OK);
-	const char *text = arena_dup(&arena, out.data, out.len);
-	buf_fini(&out);
+	while (!legacy_hosts_end(&w, &p.piece))
+		take_piece(&p, false);
 	buf_fini(&record);
-	return text;
+	return pieces_end(&p);
+}
+
+static const char *
+hosts_of(const struct id_list *policies, const struct id_list *errors, uint64_t subscription,
+    const struct pair *pairs, size_t count)
+{
+	return hosts_in(MIB, policies, errors, subscription, pairs, count);
 }
 
 static const uint64_t policy_ids[] = {1, 3, 5, 7, 9};
@@ -843,32 +906,56 @@ START_TEST(records_that_are_none_are_damage)
 	struct buf out;
 	buf_init(&out, MIB);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		legacy_hosts_init(&w, &out, LIST(2), NONE, 0);
-		ck_status(legacy_hosts_add(&w, bad[i], strlen(bad[i])), STATUS_CORRUPT);
-		legacy_policies_init(&p, &out, 0);
-		ck_status(legacy_policies_add(&p, bad[i], strlen(bad[i])), STATUS_CORRUPT);
+		legacy_hosts_init(&w, LIST(2), NONE, 0, MIB);
+		ck_status(legacy_hosts_add(&w, bad[i], strlen(bad[i]), &out), STATUS_CORRUPT);
+		legacy_policies_init(&p, 0, MIB);
+		ck_status(legacy_policies_add(&p, bad[i], strlen(bad[i]), &out), STATUS_CORRUPT);
 	}
 	/* out of order: a policy would stand there twice */
-	legacy_hosts_init(&w, &out, LIST(2), NONE, 0);
-	ck_status(legacy_hosts_add(&w, "{\"policyId\":3,\"hostId\":1}", 25), STATUS_OK);
-	ck_status(legacy_hosts_add(&w, "{\"policyId\":1,\"hostId\":1}", 25), STATUS_CORRUPT);
+	legacy_hosts_init(&w, LIST(2), NONE, 0, MIB);
+	ck_status(legacy_hosts_add(&w, "{\"policyId\":3,\"hostId\":1}", 25, &out), STATUS_OK);
+	ck_status(legacy_hosts_add(&w, "{\"policyId\":1,\"hostId\":1}", 25, &out), STATUS_CORRUPT);
 	buf_fini(&out);
 }
 END_TEST
 
-START_TEST(a_full_buffer_is_told_at_the_end)
+START_TEST(wherever_a_list_is_cut_it_is_the_same_text)
+{
+	static const struct pair pairs[] = {{3, 10}, {3, 11}, {4, 1}, {7, 11}, {7, 12}};
+	static const char *const records[] = {
+	    RECORD("31") "}", POLICY("5", "\"locked\":true,") ",\"tags\":{}}", "{\"id\":1}", NULL};
+	static const char *const none[] = {NULL};
+	size_t piece_bytes = (size_t)_i + 1;
+	/* policies without hosts stand before, between and behind */
+	for (size_t count = 0; count <= ARRAY_LEN(pairs); count++)
+		ck_assert_str_eq(hosts_in(piece_bytes, LIST(5), LIST(3), 8, pairs, count),
+		    hosts_of(LIST(5), LIST(3), 8, pairs, count));
+	ck_assert_str_eq(hosts_in(piece_bytes, LIST(0), NONE, 8, NULL, 0), "[]");
+	ck_assert_str_eq(policies_in(piece_bytes, 7, records), policies_of(7, records));
+	ck_assert_str_eq(policies_in(piece_bytes, 7, none), policies_of(7, none));
+}
+END_TEST
+
+#define MANY_POLICIES 20000
+
+START_TEST(a_piece_is_no_longer_for_policies_without_hosts)
 {
 	struct legacy_hosts w;
-	struct legacy_policies p;
-	struct buf out;
-	buf_init(&out, 40);
-	legacy_hosts_init(&w, &out, LIST(5), NONE, 0);
-	ck_status(legacy_hosts_end(&w), STATUS_OVERFLOW);
-	buf_reset(&out);
-	legacy_policies_init(&p, &out, 0);
-	ck_status(legacy_policies_add(&p, "{\"id\":1}", 8), STATUS_OK);
-	ck_status(legacy_policies_end(&p), STATUS_OVERFLOW);
-	buf_fini(&out);
+	struct buf piece;
+	static uint64_t ids[MANY_POLICIES];
+	const struct id_list all = {ids, MANY_POLICIES};
+	size_t pieces = 1;
+	for (uint64_t i = 0; i < MANY_POLICIES; i++)
+		ids[i] = i + 1;
+	buf_init(&piece, 2 * KIB); /* room for one beyond the piece */
+	legacy_hosts_init(&w, &all, &all, 8, KIB);
+	static const char last[] = "{\"policyId\":20000,\"hostId\":1}";
+	for (; legacy_hosts_add(&w, last, sizeof last - 1, &piece) == STATUS_OVERFLOW; pieces++)
+		buf_reset(&piece);
+	ck_assert(legacy_hosts_end(&w, &piece));
+	ck_status(piece.err, STATUS_OK);
+	ck_assert_uint_gt(pieces, MANY_POLICIES / 20);
+	buf_fini(&piece);
 }
 END_TEST
 
@@ -955,7 +1042,8 @@ add_lists(Suite *s)
 	tcase_add_test(t, hosts_stand_below_their_policies);
 	tcase_add_test(t, every_policy_that_was_asked_for_is_answered);
 	tcase_add_test(t, records_that_are_none_are_damage);
-	tcase_add_test(t, a_full_buffer_is_told_at_the_end);
+	tcase_add_loop_test(t, wherever_a_list_is_cut_it_is_the_same_text, 0, 600);
+	tcase_add_test(t, a_piece_is_no_longer_for_policies_without_hosts);
 	tcase_add_test(t, an_answer_posted_back_asks_for_the_same_hosts);
 	suite_add_tcase(s, t);
 }
