@@ -95,8 +95,7 @@ open_list(struct request *r, struct reader *reader)
 
 /* One answer, in its pieces. */
 struct pcrs_list {
-	struct legacy *legacy; /* what was given is counted there */
-	struct reader reader;
+	struct legacy *legacy; /* what was given is counted there, and its reader reads */
 	struct legacy_policies policies;
 	struct legacy_hosts hosts;
 	bool of_hosts; /* which of the two writes */
@@ -134,7 +133,8 @@ make_piece(struct pcrs_list *l, struct buf *piece, bool *ret_end)
 	l->piece = piece;
 	*ret_end = false;
 	while (st == STATUS_OK && !l->read) {
-		st = reader_take(&l->reader, LIST_RECORDS, LIMIT_PIECE_BYTES, on_listed, l, &state);
+		st = reader_take(
+		    &l->legacy->reader, LIST_RECORDS, LIMIT_PIECE_BYTES, on_listed, l, &state);
 		l->read = st == STATUS_OK && state == READER_END;
 	}
 	if (l->read)
@@ -164,9 +164,8 @@ static enum status
 stream_list(struct request *r)
 {
 	bool bare = r->method == METHOD_HEAD;
-	if (!bare && !workers_enter(r->worker, WORKER_STREAMING, r->consumer))
+	if (!bare && !legacy_enter(r))
 		return STATUS_BUSY;
-	r->legacy->list_streams = !bare;
 	r->response.next = next_of_list;
 	r->response.next_ctx = r;
 	return STATUS_OK;
@@ -186,9 +185,8 @@ answer_list(struct request *r, struct pcrs_list *list)
 	struct legacy *l = r->legacy;
 	bool end;
 	l->list = list;
-	l->readers = &list->reader;
-	l->reader_count = 1;
-	open_list(r, l->readers);
+	open_list(r, &l->reader);
+	l->reading = true;
 	enum status st = make_piece(list, &r->response.body, &end);
 	if (st == STATUS_OK && !end)
 		st = stream_list(r);
@@ -275,14 +273,32 @@ endpoint_pcrs_hostids(struct request *r)
 #define STATUS_WAIT_MS 20000 /* for the first record or a failure; then 200 */
 
 static void
-open_reader(struct request *r, struct source *s, struct reader *reader)
+open_reader(struct request *r, const struct source *s)
 {
+	struct reader *reader = &r->legacy->reader;
 	struct filter filter = {.query = s->narrowed ? &s->rest : NULL};
+	bool stored = s->flight == NULL || s->served == SERVED_STALE;
 	if (!r->consumer->all_policies && s->query.policies.count == 0)
 		filter.grant = &r->consumer->policies;
-	reader_init(reader, r->gateway->cache, s->served != SERVED_NONE ? s->result : NULL,
-	    s->flight, &filter);
+	reader_init(reader, r->gateway->cache, stored ? s->result : NULL, s->flight, &filter);
 	reader->must_have = s->widened ? &s->rest.hosts : NULL;
+	r->legacy->reading = true;
+}
+
+static enum status
+next_reader(void *request, size_t at, struct reader **ret_reader)
+{
+	struct request *r = request;
+	struct legacy *l = r->legacy;
+	if (l->reading)
+		reader_fini(&l->reader);
+	l->reading = false;
+	enum status st = legacy_begin(r, at);
+	if (st != STATUS_OK)
+		return st;
+	open_reader(r, &l->sources[at]);
+	*ret_reader = &l->reader;
+	return STATUS_OK;
 }
 
 static enum status
@@ -297,12 +313,9 @@ open_stream(struct request *r)
 	    .qds = q->qds,
 	    .hide_evidence = !r->consumer->evidence,
 	};
-	for (size_t i = 0; i < l->source_count; i++) {
-		open_reader(r, &l->sources[i], &l->readers[i]);
-		l->reader_count++;
-	}
 	l->streaming = true; /* whether or not it can: it is freed then */
-	return legacy_stream_init(&l->stream, l->readers, l->reader_count, &view, l->asked.plain);
+	return legacy_stream_init(
+	    &l->stream, next_reader, r, l->source_count, &view, l->asked.plain);
 }
 
 /* A source has failed before anything was sent: something older may stand in for it, once, as long as
@@ -311,18 +324,19 @@ static enum step
 stand_in(struct request *r, enum status st)
 {
 	struct legacy *l = r->legacy;
-	size_t at = l->stream.at;
 	struct flight_view v;
-	r->source = &l->sources[at];
-	if (r->source->flight == NULL || r->source->served != SERVED_NONE || l->readers[at].gave)
+	if (r->status != STATUS_OK)
+		return STEP_respond; /* its fetch could not begin, and that is told already */
+	r->source = &l->sources[l->stream.at];
+	if (r->source->flight == NULL || r->source->served == SERVED_STALE || l->reader.gave)
 		return request_problem_later(r, st, 0);
 	flight_look(r->source->flight, &v);
 	if (v.status != st)
 		return request_problem_later(r, st, 0);
 	enum step next = source_failed(r);
 	if (next == STEP_answer) {
-		reader_fini(&l->readers[at]);
-		open_reader(r, r->source, &l->readers[at]);
+		reader_fini(&l->reader);
+		open_reader(r, r->source);
 	}
 	return next;
 }
@@ -346,22 +360,6 @@ prepare_stream(struct request *r)
 	return next;
 }
 
-/* For the log and the metrics: of several the one that needed the upstream most. */
-static void
-sum_up(struct request *r)
-{
-	static const unsigned need[SERVED_COUNT] = {
-	    [SERVED_HIT] = 0, [SERVED_STALE] = 1, [SERVED_COLLAPSED] = 2, [SERVED_MISS] = 3};
-	struct legacy *l = r->legacy;
-	for (size_t i = 0; i < l->source_count; i++) {
-		struct source *s = &l->sources[i];
-		if (s->served == SERVED_NONE)
-			s->served = source_served(s);
-		if (i == 0 || need[s->served] > need[r->source->served])
-			r->source = s;
-	}
-}
-
 /* The upstream may tell its subscription after the status has left; before any record, it does. */
 static enum status
 next_piece(void *request, struct buf *piece, bool *ret_end)
@@ -375,7 +373,7 @@ enum step
 endpoint_pcrs_posture_info(struct request *r)
 {
 	struct legacy *l = r->legacy;
-	if (!workers_enter(r->worker, WORKER_STREAMING, r->consumer))
+	if (!legacy_enter(r))
 		return request_problem_later(r, STATUS_BUSY, 0);
 	enum status st = open_stream(r);
 	if (st != STATUS_OK)
@@ -383,7 +381,7 @@ endpoint_pcrs_posture_info(struct request *r)
 	int64_t from_us = clock_mono_us();
 	enum step next = prepare_stream(r);
 	if (next != STEP_respond)
-		sum_up(r);
+		legacy_sum_up(r);
 	r->source->waited_us = clock_mono_us() - from_us;
 	if (next == STEP_respond)
 		return next;
@@ -392,6 +390,7 @@ endpoint_pcrs_posture_info(struct request *r)
 	    &r->response, "Content-Type", l->asked.plain ? "application/json" : "application/gzip");
 	response_header(&r->response, "Cache-Control", "no-store");
 	tell_cache(r);
+	l->head_left = true;
 	r->response.next = next_piece;
 	r->response.next_ctx = r;
 	return STEP_respond;

@@ -177,7 +177,7 @@ static uint64_t
 calls_of(const struct source *s)
 {
 	struct flight_view v;
-	if (!s->leads)
+	if (!s->leads || s->flight == NULL)
 		return 0;
 	flight_look(s->flight, &v);
 	return v.progress.calls_made;
@@ -188,9 +188,9 @@ static uint64_t
 calls_caused(const struct request *r)
 {
 	const struct legacy *l = r->legacy;
-	uint64_t calls = 0;
 	if (l == NULL || l->source_count == 0)
 		return calls_of(r->source);
+	uint64_t calls = l->calls;
 	for (size_t i = 0; i < l->source_count; i++)
 		calls += calls_of(&l->sources[i]);
 	return calls;

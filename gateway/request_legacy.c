@@ -15,6 +15,8 @@
 /* --- parse */
 
 #define POLICY_LIST_VERSIONS 2 /* 1.0 and 2.0: it counts for itself */
+#define BODY_SOURCES_MOST                                                                          \
+	10000 /* of policy and subscription, in one body: each is looked up before the first byte */
 
 static enum upstream_api
 api_of(enum route route)
@@ -161,13 +163,17 @@ list_policies(struct request *r, const struct legacy_wants *wants)
 }
 
 static enum status
-make_sources(struct request *r, const struct legacy_wants *wants)
+make_sources(struct request *r, const struct legacy_wants *wants, const char **ret_message)
 {
 	struct legacy *l = r->legacy;
 	enum status st = STATUS_OK;
+	if (wants->count > BODY_SOURCES_MOST) {
+		*ret_message = arena_printf(
+		    &r->arena, "A body may have at most %d policies", BODY_SOURCES_MOST);
+		return STATUS_BAD_REQUEST;
+	}
 	l->sources = arena_array(&r->arena, wants->count + 1, sizeof *l->sources);
-	l->readers = arena_array(&r->arena, wants->count + 1, sizeof *l->readers);
-	if (l->sources == NULL || l->readers == NULL)
+	if (l->sources == NULL)
 		return STATUS_NO_MEMORY;
 	for (size_t i = 0; i < wants->count && st == STATUS_OK; i++) {
 		source_init(&l->sources[i]);
@@ -211,7 +217,7 @@ parse_asked(struct request *r)
 	if (st == STATUS_OK && l->streams)
 		st = read_body(r, l, &wants, &message);
 	if (st == STATUS_OK && l->streams)
-		st = make_sources(r, &wants);
+		st = make_sources(r, &wants, &message);
 	if (st == STATUS_OK && !l->streams) {
 		r->source->query = l->asked.all_policies ? all_policies : l->asked.query;
 		st = settle_source(r->source);
@@ -427,77 +433,143 @@ legacy_lookup(struct request *r)
 
 /* --- follow */
 
-/* The hosts of one policy in a stored resolution, held against those asked for: both ascend. */
-struct same_hosts {
-	const struct id_list *asked;
-	size_t at;
-	bool same;
+/* What a fresh resolution tells of a source's hosts, held against those asked for: both ascend. */
+struct told {
+	enum { TOLD_NOTHING, TOLD_OTHERS, TOLD_ALL } what;
+	size_t at;  /* hosts that were the same so far */
+	int64_t ms; /* since when it does (wall) */
 };
+
+static void
+compare_host(const struct query *q, uint64_t host, struct told *t)
+{
+	if (t->at < q->hosts.count && q->hosts.ids[t->at] == host)
+		t->at++;
+	else
+		t->what = TOLD_OTHERS;
+}
+
+/* A resolution, and the sources that it is held against; ascending by policy, `told` beside them. */
+struct comparison {
+	const struct source *sources;
+	size_t count;
+	struct told *told;
+	size_t at; /* the first one of the policy met last */
+};
+
+/* The first source of that policy or of a greater one. Rows of a policy stand together. */
+static size_t
+find_policy(const struct comparison *c, uint64_t policy)
+{
+	size_t low = 0, high = c->count;
+	if (c->at < c->count && c->sources[c->at].query.policies.ids[0] == policy)
+		return c->at;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (c->sources[middle].query.policies.ids[0] < policy)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
 
 static enum status
 on_resolved_host(void *ctx, const struct reader_record *rec)
 {
-	struct same_hosts *s = ctx;
-	s->same = s->same && s->at < s->asked->count && s->asked->ids[s->at] == rec->row->host;
-	s->at++;
+	struct comparison *c = ctx;
+	c->at = find_policy(c, rec->row->policy);
+	for (size_t i = c->at;
+	     i < c->count && c->sources[i].query.policies.ids[0] == rec->row->policy; i++)
+		compare_host(&c->sources[i].query, rec->row->host, &c->told[i]);
 	return STATUS_OK;
 }
 
-static bool
-has_exactly(const struct request *r, struct cache_result *resolution, const struct query *q)
+/* The fresh resolution of these policies, or NULL. */
+static struct cache_result *
+resolution_of(const struct request *r, const struct id_list *policies, enum query_assets assets)
 {
-	const struct query of_policy = {.policies = q->policies, QUERY_NO_DATES};
-	const struct filter filter = {.query = &of_policy};
-	struct same_hosts s = {&q->hosts, 0, true};
-	struct reader reader;
-	enum reader_state state = READER_MORE;
-	reader_init(&reader, r->gateway->cache, resolution, NULL, &filter);
-	while (state == READER_MORE && s.same)
-		if (reader_take(&reader, LIMIT_ROW_BLOCK, LIMIT_PIECE_BYTES, on_resolved_host, &s,
-			&state) != STATUS_OK)
-			s.same = false;
-	reader_fini(&reader);
-	return s.same && s.at == q->hosts.count;
-}
-
-/* What a fresh resolution tells of the query's hosts, and since when it does (wall). */
-enum told { TOLD_NOTHING, TOLD_OTHERS, TOLD_ALL };
-
-static enum told
-tells(const struct request *r, const struct id_list *policies, int64_t *ret_told_ms)
-{
-	const struct query *q = &r->source->query;
 	const struct query asked = {
-	    .kind = KIND_HOSTS, .policies = *policies, .assets = q->assets, QUERY_NO_DATES};
-	struct cache_result *resolution;
+	    .kind = KIND_HOSTS, .policies = *policies, .assets = assets, QUERY_NO_DATES};
+	struct cache_result *resolution = NULL;
 	struct buf text;
 	uint8_t digest[SHA256_BYTES];
-	enum told told = TOLD_NOTHING;
 	buf_init(&text, LIMIT_CANON_BYTES);
 	query_canon(&asked, &text);
 	query_digest(text.data, text.len, digest);
-	if (text.err == STATUS_OK && cache_lookup(r->gateway->cache, digest, text.data, text.len,
-					 r->now_ms, &resolution) == STATUS_OK) {
-		const struct cache_manifest *m = cache_manifest(resolution);
-		*ret_told_ms = m->published_at_ms;
-		if (m->complete && r->now_ms < m->fresh_until_ms)
-			told = has_exactly(r, resolution, q) ? TOLD_ALL : TOLD_OTHERS;
-		cache_release(resolution);
-	}
+	if (text.err != STATUS_OK || cache_lookup(r->gateway->cache, digest, text.data, text.len,
+					 r->now_ms, &resolution) != STATUS_OK)
+		resolution = NULL;
 	buf_fini(&text);
-	return told;
+	if (resolution == NULL)
+		return NULL;
+	const struct cache_manifest *m = cache_manifest(resolution);
+	if (m->complete && r->now_ms < m->fresh_until_ms)
+		return resolution;
+	cache_release(resolution);
+	return NULL;
+}
+
+/* Holds it against all these sources in one walk. Takes the resolution; NULL tells nothing. */
+static void
+compare(const struct request *r, struct cache_result *resolution, const struct source *sources,
+    size_t count, struct told *told)
+{
+	struct comparison c = {sources, count, told, 0};
+	const struct filter all = {0};
+	struct reader reader;
+	enum reader_state state = READER_MORE;
+	enum status st = STATUS_OK;
+	for (size_t i = 0; i < count; i++)
+		told[i] = (struct told){.what = TOLD_NOTHING};
+	if (resolution == NULL)
+		return;
+	for (size_t i = 0; i < count; i++)
+		told[i] = (struct told){TOLD_ALL, 0, cache_manifest(resolution)->published_at_ms};
+	reader_init(&reader, r->gateway->cache, resolution, NULL, &all);
+	while (state == READER_MORE && st == STATUS_OK)
+		st = reader_take(
+		    &reader, LIMIT_ROW_BLOCK, LIMIT_PIECE_BYTES, on_resolved_host, &c, &state);
+	reader_fini(&reader);
+	for (size_t i = 0; i < count; i++)
+		if (st != STATUS_OK || told[i].at != sources[i].query.hosts.count)
+			told[i].what = TOLD_OTHERS;
+	cache_release(resolution);
+}
+
+/* What the answer told that the whole body was made of: looked for once, before any source is
+ * widened. NULL if it tells nothing, or there is but one policy. */
+static const struct told *
+told_of_all(struct request *r)
+{
+	struct legacy *l = r->legacy;
+	if (l->resolution_looked || l->policies.count < 2)
+		return l->told;
+	l->resolution_looked = true;
+	struct cache_result *resolution = resolution_of(r, &l->policies, l->asked.query.assets);
+	if (resolution == NULL)
+		return NULL;
+	l->told = arena_array(&r->arena, l->source_count, sizeof *l->told);
+	if (l->told != NULL)
+		compare(r, resolution, l->sources, l->source_count, l->told);
+	else
+		cache_release(resolution);
+	return l->told;
 }
 
 /* Whether these are all the hosts that the policy has. It was resolved alone, which is what a fetch
  * may go by, or beside the others of this call. */
 static bool
-are_all_hosts(const struct request *r, int64_t *ret_told_ms)
+are_all_hosts(struct request *r, int64_t *ret_told_ms)
 {
-	const struct legacy *l = r->legacy;
-	enum told told = tells(r, &r->source->query.policies, ret_told_ms);
-	if (told == TOLD_NOTHING && l->policies.count > 1)
-		told = tells(r, &l->policies, ret_told_ms);
-	return told == TOLD_ALL;
+	const struct source *s = r->source;
+	const struct told *of_all = told_of_all(r);
+	struct told alone;
+	compare(r, resolution_of(r, &s->query.policies, s->query.assets), s, 1, &alone);
+	if (alone.what == TOLD_NOTHING && of_all != NULL)
+		alone = of_all[s - r->legacy->sources];
+	*ret_told_ms = alone.ms;
+	return alone.what == TOLD_ALL;
 }
 
 /* A fetch under way that may have looked for its hosts before there were all those that the caller was
@@ -544,20 +616,208 @@ widen(struct request *r)
 	s->widened = false;
 }
 
+/* How many fetches of one answer may be under way before they are needed: as many as keep the
+ * upstream busy, for it takes few calls at a time, and no more, for the budget is everybody's. */
+#define FETCHES_AHEAD 4
+
+static enum served
+served_by(const struct source *s)
+{
+	return s->served != SERVED_NONE ? s->served
+	       : s->flight != NULL      ? source_served(s)
+					: SERVED_NONE;
+}
+
+/* How much it needed the upstream. */
+static unsigned
+need_of(const struct source *s)
+{
+	static const unsigned needs[SERVED_COUNT] = {[SERVED_NONE] = 0,
+	    [SERVED_HIT] = 1,
+	    [SERVED_STALE] = 2,
+	    [SERVED_COLLAPSED] = 3,
+	    [SERVED_MISS] = 4};
+	return needs[served_by(s)];
+}
+
+/* All that it holds; whoever looks at it again finds how it was served. */
+static void
+let_go(struct legacy *l, struct source *s)
+{
+	struct flight_view v;
+	if (s->leads && s->flight != NULL) {
+		flight_look(s->flight, &v);
+		l->calls += v.progress.calls_made;
+	}
+	source_fini(s);
+	buf_init(&s->canon, 0);
+	s->flight = NULL;
+	s->result = NULL;
+}
+
+static void
+pass(struct request *r, struct source *s)
+{
+	struct legacy *l = r->legacy;
+	struct source *less = s;
+	int64_t waited_us = r->source->waited_us;
+	l->ahead -= s->flight != NULL;
+	s->served = served_by(s);
+	if (l->most == NULL || need_of(s) > need_of(l->most)) {
+		less = l->most;
+		l->most = s;
+	}
+	if (less != NULL)
+		let_go(l, less);
+	if (!l->head_left || r->source != less)
+		return;
+	r->source = l->most;
+	r->source->waited_us = waited_us;
+}
+
+void
+legacy_sum_up(struct request *r)
+{
+	struct legacy *l = r->legacy;
+	struct source *most = l->most;
+	for (size_t i = l->passed; i < l->begun; i++)
+		if (most == NULL || need_of(&l->sources[i]) > need_of(most))
+			most = &l->sources[i];
+	if (most == NULL)
+		return;
+	most->served = served_by(most);
+	r->source = most;
+}
+
+/* A problem that comes too late for the answer is but a status. */
+static enum step
+begin_late(struct request *r)
+{
+	struct response leaving = r->response;
+	response_init(&r->response);
+	enum step next = source_begin(r);
+	response_fini(&r->response);
+	r->response = leaving;
+	return next;
+}
+
+static enum status
+begin_one(struct request *r, struct source *s)
+{
+	struct legacy *l = r->legacy;
+	struct source *told = r->source; /* by the log */
+	r->source = s;
+	enum step next = l->head_left ? begin_late(r) : source_begin(r);
+	enum status st = next == STEP_respond ? r->status : STATUS_OK;
+	l->ahead += s->flight != NULL && st == STATUS_OK;
+	if (l->head_left) {
+		r->status = STATUS_OK; /* not yet: its turn may be to come */
+		r->source = told;
+	}
+	return st;
+}
+
+enum status
+legacy_begin(struct request *r, size_t at)
+{
+	struct legacy *l = r->legacy;
+	enum status st = STATUS_OK;
+	while (l->passed < at)
+		pass(r, &l->sources[l->passed++]);
+	if (l->begun < l->source_count && l->ahead < FETCHES_AHEAD)
+		r->now_ms = clock_wall_ms(); /* hours may have gone by */
+	for (; l->begun < l->source_count && l->ahead < FETCHES_AHEAD; l->begun++) {
+		struct source *s = &l->sources[l->begun];
+		if (s->served == SERVED_NONE && (st = begin_one(r, s)) != STATUS_OK)
+			break;
+	}
+	return l->head_left && l->begun > at ? STATUS_OK : st;
+}
+
+/* The source would begin a fetch of its own. */
+static bool
+is_cold(const struct request *r, const struct source *s)
+{
+	if (s->served != SERVED_NONE)
+		return false;
+	struct flight *f =
+	    flight_running(r->gateway->flights, s->digest, s->canon.data, s->canon.len);
+	flight_release(f);
+	return f == NULL;
+}
+
+struct shortage {
+	uint64_t excess; /* fetches beyond what is left of the quota */
+	int64_t wait_ms; /* until there is room for all */
+	const char *detail;
+};
+
+/* Those that something older may stand in for, or those that nothing may, as long as there is excess. */
+static enum step
+do_without(struct request *r, struct shortage *s, bool stands_in)
+{
+	struct legacy *l = r->legacy;
+	enum step next = STEP_answer;
+	for (size_t i = 0; i < l->source_count && s->excess > 0 && next == STEP_answer; i++) {
+		r->source = &l->sources[i];
+		if (!is_cold(r, r->source) || source_may_stand_in(r) != stands_in)
+			continue;
+		next = source_over_quota(r, s->wait_ms, s->detail);
+		s->excess--;
+	}
+	return next;
+}
+
+/* A call that would be refused in the middle is refused at once, and has cost nothing. What others of
+ * the consumer's calls take meanwhile is not foreseen. */
+static enum step
+check_quota(struct request *r)
+{
+	const struct consumer *c = r->consumer;
+	struct legacy *l = r->legacy;
+	struct quota *quota = r->gateway->quota;
+	int64_t now_ms = clock_mono_ms();
+	struct shortage s = {0};
+	uint64_t cold = 0;
+	if (c->quota == 0)
+		return STEP_answer;
+	for (size_t i = 0; i < l->source_count; i++)
+		cold += is_cold(r, &l->sources[i]);
+	if (quota_has(quota, c->number, c->quota, cold, now_ms, &s.wait_ms))
+		return STEP_answer;
+	uint64_t used = quota_used(quota, c->number, now_ms);
+	uint64_t left = used < c->quota ? c->quota - used : 0;
+	s.excess = cold > left ? cold - left : 0;
+	s.detail = arena_printf(&r->arena,
+	    "%" PRIu64 " policies of the body have to be fetched, and of the quota of %" PRIu64
+	    " queries an hour %" PRIu64 " are left",
+	    cold, (uint64_t)c->quota, left);
+	enum step next = do_without(r, &s, true);
+	return next == STEP_answer ? do_without(r, &s, false) : next;
+}
+
+bool
+legacy_enter(struct request *r)
+{
+	struct legacy *l = r->legacy;
+	l->placed = l->placed || workers_enter(r->worker, WORKER_STREAMING, r->consumer);
+	return l->placed;
+}
+
 enum step
 legacy_follow(struct request *r)
 {
 	struct legacy *l = r->legacy;
+	if (!legacy_enter(r)) /* who is refused has spent nothing */
+		return request_problem_later(r, STATUS_BUSY, 0);
 	for (size_t i = 0; i < l->source_count; i++) {
 		r->source = &l->sources[i];
-		if (r->source->served != SERVED_NONE)
-			continue;
-		widen(r);
-		enum step next = source_begin(r);
-		if (next == STEP_respond)
-			return next;
+		if (r->source->served == SERVED_NONE)
+			widen(r);
 	}
-	return STEP_answer;
+	if (check_quota(r) != STEP_answer)
+		return STEP_respond;
+	return legacy_begin(r, 0) == STATUS_OK ? STEP_answer : STEP_respond;
 }
 
 /* --- what all answers have */
@@ -635,14 +895,12 @@ legacy_fini(struct request *r)
 		return;
 	if (r->consumer != NULL)
 		count_usage(r);
-	if (l->streaming) {
+	if (l->streaming)
 		legacy_stream_fini(&l->stream);
+	if (l->placed)
 		workers_leave(r->worker, WORKER_STREAMING);
-	}
-	if (l->list_streams)
-		workers_leave(r->worker, WORKER_STREAMING);
-	for (size_t i = 0; i < l->reader_count; i++)
-		reader_fini(&l->readers[i]);
+	if (l->reading)
+		reader_fini(&l->reader);
 	for (size_t i = 0; i < l->source_count; i++)
 		source_fini(&l->sources[i]);
 }

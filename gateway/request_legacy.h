@@ -26,14 +26,20 @@ struct legacy {
 	struct id_list policies;
 	struct source *sources;
 	size_t source_count;
-	struct reader
-	    *readers; /* of the sources, in their order; initialised so far: reader_count */
-	size_t reader_count;
+	bool resolution_looked; /* for what hostids told of all these policies in one answer */
+	struct told *told;      /* what it tells of each source, or NULL */
+	size_t begun;         /* sources before it are stored or begun; those behind may be cold */
+	size_t passed;        /* sources before it have been given */
+	size_t ahead;         /* of those between the two, how many need a fetch */
+	struct source *most;  /* of those passed, the one that needed the upstream most */
+	uint64_t calls;       /* of the fetches of those passed, but for that one */
+	struct reader reader; /* of the source at hand, if `reading` */
+	bool reading, head_left;
 	struct legacy_stream stream;
-	bool streaming; /* in that class of workers, with the stream initialised */
+	bool placed;    /* in that class of workers */
+	bool streaming; /* the stream is initialised */
 	/* of lists */
-	struct pcrs_list *list;  /* endpoint_legacy.c's; its reader is the one of readers */
-	bool list_streams;       /* in that class of workers */
+	struct pcrs_list *list;  /* endpoint_legacy.c's; it reads with `reader` */
 	uint64_t records, bytes; /* given, of other answers than postures */
 };
 
@@ -42,7 +48,19 @@ bool legacy_route(struct request *r);
 /* The steps of such a request. */
 enum step legacy_parse(struct request *r);
 enum step legacy_lookup(struct request *r);
-enum step legacy_follow(struct request *r); /* where the answer streams: all fetches are begun */
+enum step legacy_follow(
+    struct request *r); /* where the answer streams: the first fetches are begun */
+
+/* Of a streamed answer: the sources before `at` have been given, and are let go of but for what the log
+ * tells; of those from `at` on as many fetches are begun as may run ahead of the reader.
+ *   STATUS_OK  the source `at` is stored or begun
+ *   else what it fails with; before the head has left, also what another of them fails with, and the
+ *   answer is the problem then. After that another begins once more when its turn comes. */
+enum status legacy_begin(struct request *r, size_t at) NODISCARD;
+/* Takes the place that a stream needs among the workers, once. False: there is none. */
+bool legacy_enter(struct request *r) NODISCARD;
+/* Chooses r->source for headers and log: of several the one that needed the upstream most, so far. */
+void legacy_sum_up(struct request *r);
 
 /* Of hostids without policyId, once the policies are known: the step that looks for their hosts. */
 enum step legacy_hosts_of(struct request *r, const struct id_list *policies);

@@ -374,8 +374,8 @@ take_turn(void *ctx)
 }
 
 /* What is stored is for everyone, also what another's fetch has brought since the lookup. */
-static enum step
-over_quota(struct request *r, int64_t wait_ms)
+enum step
+source_over_quota(struct request *r, int64_t wait_ms, const char *detail)
 {
 	struct cache_result *made;
 	enum verdict verdict;
@@ -387,7 +387,7 @@ over_quota(struct request *r, int64_t wait_ms)
 			return STEP_answer;
 		}
 	}
-	return no_answer(r, STATUS_QUOTA_EXCEEDED, wait_ms, NULL);
+	return no_answer(r, STATUS_QUOTA_EXCEEDED, wait_ms, detail);
 }
 
 /* The flight to wait for: the one under way, or a new one that this request leads. Without one, what
@@ -414,7 +414,7 @@ join(struct request *r, struct turn *turn)
 	    r->source->canon.len, r->consumer->name, take_turn, turn, &turn->leader);
 	if (r->source->flight != NULL)
 		return STEP_follow;
-	return turn->wait_ms > 0 ? over_quota(r, turn->wait_ms)
+	return turn->wait_ms > 0 ? source_over_quota(r, turn->wait_ms, NULL)
 				 : request_problem(r, STATUS_NO_MEMORY, NULL);
 }
 

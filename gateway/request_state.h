@@ -99,6 +99,8 @@ enum step source_lookup(struct request *r);
 enum step source_expired(struct request *r); /* r->source->result, which may but stand in */
 enum step source_begin(struct request *r);   /* a fetch, or joins the one that there is */
 enum step source_failed(struct request *r);  /* its flight has: something older, or the problem */
+/* The quota has no room for its fetch: what is stored, or the problem. */
+enum step source_over_quota(struct request *r, int64_t wait_ms, const char *detail);
 /* How a flight that has ended well served it. */
 enum served source_served(const struct source *s);
 /* Begins a fetch that nobody waits for. */

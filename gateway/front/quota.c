@@ -87,6 +87,22 @@ quota_take(struct quota *q, size_t consumer, uint64_t most, int64_t now_ms, int6
 	return good;
 }
 
+bool
+quota_has(struct quota *q, size_t consumer, uint64_t most, uint64_t count, int64_t now_ms,
+    int64_t *ret_wait_ms)
+{
+	struct ring *r = &q->rings[consumer];
+	lock_take(&q->lock);
+	advance(r, now_ms);
+	uint64_t used = sum(r);
+	bool good = most == 0 || count == 0 || (count <= most && used <= most - count);
+	if (!good)
+		*ret_wait_ms = count <= most ? down_to(r, used, most - count) - now_ms
+					     : (MINUTES - 1) * MINUTE_MS;
+	lock_drop(&q->lock);
+	return good;
+}
+
 void
 quota_give_back(struct quota *q, size_t consumer, int64_t minute)
 {

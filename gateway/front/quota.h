@@ -26,6 +26,11 @@ void quota_free(struct quota *q); /* NULL is fine */
  *   false  nothing was counted; *ret_wait_ms is how long until the next may go */
 bool quota_take(struct quota *q, size_t consumer, uint64_t most, int64_t now_ms,
     int64_t *ret_minute, int64_t *ret_wait_ms) NODISCARD;
+/* Whether `count` queries more would be within it; nothing is counted.
+ *   true   and *ret_wait_ms is untouched
+ *   false  *ret_wait_ms is how long until they would; an hour, if they never will be */
+bool quota_has(struct quota *q, size_t consumer, uint64_t most, uint64_t count, int64_t now_ms,
+    int64_t *ret_wait_ms) NODISCARD;
 /* The query needed the upstream no longer: as if it had not been counted. */
 void quota_give_back(struct quota *q, size_t consumer, int64_t minute);
 

@@ -10,10 +10,11 @@
 #define PIECE_BYTES (256 * KIB) /* of JSON: enough for a long write, little to hold */
 
 enum status
-legacy_stream_init(struct legacy_stream *s, struct reader *readers, size_t count,
+legacy_stream_init(struct legacy_stream *s, legacy_reader_f *need, void *ctx, size_t count,
     const struct shape_view *view, bool plain)
 {
-	*s = (struct legacy_stream){.readers = readers, .reader_count = count, .view = *view};
+	*s = (struct legacy_stream){
+	    .need = need, .need_ctx = ctx, .reader_count = count, .view = *view};
 	shape_writer_init(&s->writer);
 	buf_init(&s->text, LIMIT_PIECE_BYTES);
 	s->sent_ms = clock_mono_ms();
@@ -47,19 +48,30 @@ on_record(void *ctx, const struct reader_record *rec)
 	return s->text.err;
 }
 
+/* Some of the reader at hand. */
+static enum status
+take_some(struct legacy_stream *s, enum reader_state *ret_state)
+{
+	enum status st = s->reader != NULL ? STATUS_OK : s->need(s->need_ctx, s->at, &s->reader);
+	if (st == STATUS_OK)
+		st = reader_take(s->reader, TAKE_RECORDS, PIECE_BYTES, on_record, s, ret_state);
+	if (st == STATUS_OK && *ret_state == READER_END) {
+		s->reader = NULL;
+		s->at++;
+	}
+	return st;
+}
+
 /* Takes records until there is enough for a piece, a wait or the end. */
 static enum status
 take(struct legacy_stream *s, enum reader_state *ret_state)
 {
 	*ret_state = READER_END;
 	while (s->at < s->reader_count) {
-		enum status st = reader_take(
-		    &s->readers[s->at], TAKE_RECORDS, PIECE_BYTES, on_record, s, ret_state);
+		enum status st = take_some(s, ret_state);
 		if (st != STATUS_OK || *ret_state == READER_WAITS)
 			return st;
-		if (*ret_state == READER_END)
-			s->at++;
-		else if (s->text.len - s->gone >= PIECE_BYTES)
+		if (s->text.len - s->gone >= PIECE_BYTES)
 			return STATUS_OK;
 	}
 	return STATUS_OK;
@@ -74,7 +86,7 @@ legacy_stream_prepare(struct legacy_stream *s, int64_t until_ms)
 		if (st != STATUS_OK || state != READER_WAITS || s->records > 0 ||
 		    clock_mono_ms() >= until_ms)
 			return st;
-		if (!reader_wait(&s->readers[s->at], until_ms))
+		if (!reader_wait(s->reader, until_ms))
 			return STATUS_STOPPING;
 	}
 }
@@ -155,7 +167,7 @@ wait_or_send(struct legacy_stream *s, struct buf *piece)
 	s->unflushed = false;
 	if (piece->len > 0)
 		return piece->err;
-	if (!reader_wait(&s->readers[s->at], s->sent_ms + STREAM_FILLER_MS))
+	if (!reader_wait(s->reader, s->sent_ms + STREAM_FILLER_MS))
 		return STATUS_STOPPING;
 	if (clock_mono_ms() < s->sent_ms + STREAM_FILLER_MS)
 		return STATUS_OK;

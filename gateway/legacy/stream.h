@@ -18,18 +18,25 @@
 #include "gateway/base/codec.h"
 #include "gateway/legacy/shape.h"
 
-#define STREAM_FILLER_MS 15000 /* clients give up after 90 s without a byte; nginx after 180 */
+#define STREAM_FILLER_MS 15000 /* clients give up after 90 s without a byte; nginx after 15 min */
+
+/* Makes the reader of that number ready, which is lent until the next is asked for. They are asked for
+ * one after the other, each as soon as the one before it has ended; again only after a failure.
+ *   STATUS_OK, or what the stream fails with */
+typedef enum status legacy_reader_f(void *ctx, size_t at, struct reader **ret_reader);
 
 struct legacy_stream {
 	/* in */
-	struct reader *readers; /* one after the other; the owner's */
+	legacy_reader_f *need;
+	void *need_ctx;
 	size_t reader_count;
 	struct shape_view view;
 	/* out, so far */
 	uint64_t records, bytes; /* bytes of JSON, before gzip */
 	uint32_t changes;        /* shape_write()'s */
 	/* its own */
-	size_t at; /* the reader at hand */
+	size_t at;             /* the number of the reader at hand */
+	struct reader *reader; /* NULL: it is to be asked for */
 	struct shape_writer writer;
 	struct deflater *deflater; /* NULL: plain */
 	struct buf text;           /* JSON that has not left; its last record is the one held */
@@ -39,14 +46,14 @@ struct legacy_stream {
 	int64_t sent_ms;           /* monotonic: when something left last */
 };
 
-/* The readers are borrowed. STATUS_OK or STATUS_NO_MEMORY; legacy_stream_fini() after either. */
-enum status legacy_stream_init(struct legacy_stream *s, struct reader *readers, size_t count,
-    const struct shape_view *view, bool plain) NODISCARD;
+/* Of `count` readers. STATUS_OK or STATUS_NO_MEMORY; legacy_stream_fini() after either. */
+enum status legacy_stream_init(struct legacy_stream *s, legacy_reader_f *need, void *ctx,
+    size_t count, const struct shape_view *view, bool plain) NODISCARD;
 void legacy_stream_fini(struct legacy_stream *s);
 
 /* Until the first record is in hand, all has ended, or the time is reached (monotonic): a failure up
  * to here can still be told with a status. Of which reader it is, s->at says.
- *   STATUS_OK, or what reader_take() and shape_write() say */
+ *   STATUS_OK, STATUS_STOPPING, or what reader_take(), shape_write() and the owner's function say */
 enum status legacy_stream_prepare(struct legacy_stream *s, int64_t until_ms) NODISCARD;
 
 /* A response_next_f; ctx is the struct legacy_stream. */

@@ -16,6 +16,7 @@ E2E_TESTS = \
 	tests/e2e/test_legacy_ends.py \
 	tests/e2e/test_legacy_inputs.py \
 	tests/e2e/test_legacy_lists.py \
+	tests/e2e/test_legacy_many.py \
 	tests/e2e/test_legacy_stream.py \
 	tests/e2e/test_legacy_volume.py \
 	tests/e2e/test_legacy_whole.py \

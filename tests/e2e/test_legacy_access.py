@@ -343,10 +343,11 @@ class Limits(harness.StackTest, speaker.Messages):
         for policy, left in ((1001, "3"), (1002, "2"), (1001, "2"), (1003, "1")):
             answer = small.info("1.0", body_of(policy), lastScanDate="2020-01-01")
             self.assertEqual((answer.status, self.limits(answer)), (200, (["4"], ["3600"], [left])))
-        # one for each policy that is not there yet
+        # one for each policy that is not there yet; what is refused counts nothing
         answer = small.info("1.0", body_of(1001, 1002), lastScanDate="2020-01-02")
         self.check_message(answer, 429)
-        self.assertEqual(self.limits(answer)[2], ["0"])
+        self.assertEqual(self.limits(answer)[2], ["1"])
+        self.assertEqual(small.info("1.0", body_of(1001), lastScanDate="2020-01-02").status, 200)
         self.assertRegex(answer.headers["Retry-After"], "^[1-9][0-9]*$")
         self.assertEqual(answer.headers["X-RateLimit-ToWait-Sec"], answer.headers["Retry-After"])
         self.check_message(small.hosts("5.0", policyId="1001", lastScanDate="2020-01-03"), 429)

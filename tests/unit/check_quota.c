@@ -38,6 +38,30 @@ START_TEST(an_hour_has_no_more_than_the_quota)
 }
 END_TEST
 
+START_TEST(several_are_looked_for_and_not_counted)
+{
+	struct quota *q = quota_new(1);
+	int64_t at = 1000 * HOUR, wait_ms = -1;
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(take(q, 0, 5, at + i * 10 * MINUTE), 0);
+	at += 30 * MINUTE;
+	ck_assert(quota_has(q, 0, 5, 0, at, &wait_ms));
+	ck_assert(quota_has(q, 0, 5, 2, at, &wait_ms));
+	ck_assert(quota_has(q, 0, 0, 1000, at, &wait_ms));
+	ck_assert_int_eq(wait_ms, -1);
+	ck_assert(!quota_has(q, 0, 5, 3, at, &wait_ms));
+	ck_assert_int_eq(wait_ms, 31 * MINUTE);
+	ck_assert(!quota_has(q, 0, 5, 4, at, &wait_ms));
+	ck_assert_int_eq(wait_ms, 41 * MINUTE);
+	ck_assert(!quota_has(q, 0, 5, 6, at, &wait_ms));
+	ck_assert_int_eq(wait_ms, HOUR);
+	ck_assert_uint_eq(quota_used(q, 0, at), 3);
+	ck_assert(!quota_has(q, 0, 5, 4, at + 41 * MINUTE - 1, &wait_ms));
+	ck_assert(quota_has(q, 0, 5, 4, at + 41 * MINUTE, &wait_ms));
+	quota_free(q);
+}
+END_TEST
+
 START_TEST(without_a_quota_there_is_no_limit_but_it_is_counted)
 {
 	struct quota *q = quota_new(1);
@@ -125,6 +149,7 @@ main(void)
 	Suite *s = suite_create("quota");
 	TCase *t = tcase_create("quota");
 	tcase_add_test(t, an_hour_has_no_more_than_the_quota);
+	tcase_add_test(t, several_are_looked_for_and_not_counted);
 	tcase_add_test(t, without_a_quota_there_is_no_limit_but_it_is_counted);
 	tcase_add_test(t, the_clock_may_have_begun_a_moment_ago);
 	tcase_add_test(t, what_is_given_back_was_never_taken);
