@@ -324,7 +324,8 @@ wait_unless_held_up(struct request *r, int64_t until_ms)
 	return over;
 }
 
-/* A caller of the upstream's own protocol knows no 202: as long as such clients wait for a byte. */
+/* A caller of the upstream's own protocol knows no 202: as long as such clients wait for a byte, also where
+ * one fetch is waited for after the other. */
 #define LEGACY_WAIT_MS 80000
 
 static int64_t
@@ -332,7 +333,7 @@ patience_ms(const struct request *r)
 {
 	const struct settings *s = r->gateway->settings;
 	return r->legacy != NULL
-		   ? LEGACY_WAIT_MS
+		   ? r->begun_us / 1000 + LEGACY_WAIT_MS - clock_mono_ms()
 		   : conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
 }
 
@@ -459,8 +460,11 @@ not_yet(struct request *r)
 	enum stale why;
 	if (source_may_stand_in(r) && is_held_up(r, &why))
 		return serve_stale(r, why);
-	return r->legacy != NULL ? request_problem_later(r, STATUS_TIMED_OUT, ASK_AGAIN_MS)
-				 : accepted(r);
+	if (r->legacy == NULL)
+		return accepted(r);
+	bool had_no_place = r->may_wait_ms == 0 && patience_ms(r) > 0;
+	return request_problem_later(
+	    r, had_no_place ? STATUS_BUSY : STATUS_TIMED_OUT, ASK_AGAIN_MS);
 }
 
 enum step

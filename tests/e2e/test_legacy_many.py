@@ -44,12 +44,13 @@ class Later(threading.Thread):
 
 
 class Many(harness.StackTest, speaker.Messages):
-    def begin(self, more=(), **options):
-        consumers = [Consumer("old", admin="true"), Consumer("other"), *more]
+    def begin(self, lists=True, **options):
+        consumers = [Consumer("old", admin="true"), Consumer("other")]
         self.it = self.stack(**{"simulator": DATA, "settings": PLENTY, "consumers": consumers} | options)
         self.gateway, self.upstream = speaker.gateway_of(self.it), speaker.upstream_of(self.it)
         self.control = self.it.control
-        self.assertEqual(self.gateway.list().status, 200)
+        if lists:
+            self.assertEqual(self.gateway.list().status, 200)
 
     def fetches(self, running=False):
         data = self.it.client().get("/admin/v1/fetches").json()["data"]
@@ -174,6 +175,32 @@ class Places(Many):
         for s in streams:
             self.assertEqual(len(speaker.records_in(s.rest())), HOSTS * 5)
         self.assertEqual(self.gateway.info("5.0", ALL[1:4]).status, 200)
+
+
+class Lists(Many):
+    def test_the_list_and_the_hosts_of_all_its_policies_have_eighty_seconds_together(self):
+        self.begin(lists=False, clock=True)
+        holds = [self.control.hold(api=api, times=1) for api in ("policyList", "hostids")]
+        later = Later(self.gateway.hosts, "5.0")
+        self.control.wait(api="policyList", held=1)
+        self.it.advance(50)
+        self.control.release(id=holds[0])
+        self.control.wait(api="hostids", held=1)
+        self.it.advance(31)
+        self.check_message(later.get(), 504)
+        self.control.release(id=holds[1])
+
+    def test_a_list_that_has_no_place_to_wait_in_is_told_to_come_again(self):
+        self.begin(settings=PLENTY | {"gateway": {"workers": 64}})
+        hold = self.control.hold(api="hostids", times=1)
+        waits = [Later(self.gateway.hosts, "5.0", policyId=1001) for _ in range(64 // 4)]
+        self.fill("fetch", 16)
+        answer = self.gateway.hosts("5.0", policyId=1001)
+        self.check_message(answer, 503, "busy")
+        self.assertIn("Retry-After", answer.headers)
+        self.control.release(id=hold)
+        for later in waits:
+            self.assertEqual(later.get().status, 200)
 
 
 class Bounds(Many):
