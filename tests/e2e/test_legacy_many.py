@@ -100,6 +100,22 @@ class Window(Many):
         self.assertIn(f" calls={2 * (POLICIES - len(stored))} ", line)
 
 
+class Told(Many):
+    def test_all_hosts_of_a_policy_as_one_answer_told_them_are_everybodys_query(self):
+        self.begin()
+        told = self.gateway.hosts("5.0", policyId=",".join(e["policyId"] for e in ALL)).json()
+        self.assertEqual(len(told), POLICIES)
+        told[3]["hostIds"].pop(0)
+        told[6]["hostIds"].pop()
+        told[9]["hostIds"][1] = "4000000"
+        answer = self.gateway.info("5.0", told)
+        self.assertEqual(speaker.records_of(answer), speaker.records_of(self.upstream.info("5.0", told)))
+        client = self.it.client()
+        for at, element in enumerate(told):
+            status = client.get("/v1/postures", policy=element["policyId"]).headers["Cache-Status"]
+            self.assertRegex(status, "fwd=miss" if at in (3, 6, 9) else "; hit")
+
+
 class Failures(Many):
     def test_a_fetch_that_cannot_begin_when_its_turn_comes_breaks_the_transfer(self):
         self.begin(consumers=[Consumer("old", admin="true", quota=7)])  # one of them was the list's
