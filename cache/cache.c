@@ -726,33 +726,59 @@ cache_query_put(struct cache *c, const uint8_t digest[SHA256_BYTES], const char 
 	return st;
 }
 
+/* A copy of the query under that digest. */
+static enum status
+copy_query(
+    struct cache_view *v, const uint8_t digest[SHA256_BYTES], char **ret_text, size_t *ret_len)
+{
+	struct query q;
+	if (!find_query(v->txn, digest, &q)) {
+		enum status st = env_txn_status(v->txn);
+		return st == STATUS_OK ? STATUS_NOT_FOUND : st;
+	}
+	char *copy = malloc(q.len + 1);
+	if (copy == NULL)
+		return STATUS_NO_MEMORY;
+	memcpy(copy, q.text, q.len);
+	copy[q.len] = '\0';
+	*ret_text = copy;
+	*ret_len = q.len;
+	return STATUS_OK;
+}
+
 enum status
 cache_query_get(
     struct cache *c, const uint8_t digest[SHA256_BYTES], char **ret_text, size_t *ret_len)
 {
 	struct cache_view *v;
-	struct query q;
-	char *copy = NULL;
 	enum status st = cache_view_open(c, &v);
 	if (st != STATUS_OK)
 		return st;
-	if (find_query(v->txn, digest, &q)) {
-		copy = malloc(q.len + 1);
-		if (copy != NULL) {
-			memcpy(copy, q.text, q.len);
-			copy[q.len] = '\0';
-		}
-		st = copy != NULL ? STATUS_OK : STATUS_NO_MEMORY;
+	st = copy_query(v, digest, ret_text, ret_len);
+	cache_view_close(v);
+	return st;
+}
+
+enum status
+cache_query_find(
+    struct cache *c, const uint8_t half[SHA256_BYTES / 2], char **ret_text, size_t *ret_len)
+{
+	uint8_t digest[SHA256_BYTES] = {0};
+	struct cache_view *v;
+	struct env_bytes k, value;
+	enum status st = cache_view_open(c, &v);
+	if (st != STATUS_OK)
+		return st;
+	memcpy(digest, half, SHA256_BYTES / 2);
+	if (env_seek(v->txn, ENV_QUERIES, digest, sizeof digest, &k, &value) &&
+	    k.len == SHA256_BYTES && memcmp(k.at, half, SHA256_BYTES / 2) == 0) {
+		memcpy(digest, k.at, sizeof digest);
+		st = copy_query(v, digest, ret_text, ret_len);
 	} else {
 		st = env_txn_status(v->txn);
-		if (st == STATUS_OK)
-			st = STATUS_NOT_FOUND;
+		st = st == STATUS_OK ? STATUS_NOT_FOUND : st;
 	}
 	cache_view_close(v);
-	if (st == STATUS_OK) {
-		*ret_text = copy;
-		*ret_len = q.len;
-	}
 	return st;
 }
 
@@ -829,6 +855,28 @@ cache_each(struct cache *c, bool (*each)(void *ctx, const struct cache_manifest 
 		memcpy(before, k.at, k.len);
 		len = k.len;
 		if (!show(c, v->txn, bytes_u64_be(k.at), each, ctx, &st))
+			break;
+	}
+	if (st == STATUS_OK)
+		st = env_txn_status(v->txn);
+	cache_view_close(v);
+	return st;
+}
+
+enum status
+cache_each_of_policy(struct cache *c, uint64_t policy,
+    bool (*each)(void *ctx, const struct cache_manifest *m, bool current), void *ctx)
+{
+	struct policy_key before = policy_key(policy, UINT64_MAX);
+	struct cache_view *v;
+	struct env_bytes k, value;
+	enum status st = cache_view_open(c, &v);
+	if (st != STATUS_OK)
+		return st;
+	while (env_before(v->txn, ENV_BY_POLICY, before.bytes, sizeof before.bytes, &k, &value) &&
+	       k.len == sizeof before.bytes && bytes_u64_be(k.at) == policy) {
+		memcpy(before.bytes, k.at, k.len);
+		if (!show(c, v->txn, bytes_u64_be(k.at + 8), each, ctx, &st))
 			break;
 	}
 	if (st == STATUS_OK)

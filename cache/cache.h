@@ -154,6 +154,9 @@ enum status cache_query_put(struct cache *c, const uint8_t digest[SHA256_BYTES],
     size_t len, int64_t keep_until_wall_ms) NODISCARD;
 enum status cache_query_get(struct cache *c, const uint8_t digest[SHA256_BYTES], char **ret_text,
     size_t *ret_len) NODISCARD;
+/* The same by the first half of its digest, as a cursor has it. */
+enum status cache_query_find(struct cache *c, const uint8_t half[SHA256_BYTES / 2], char **ret_text,
+    size_t *ret_len) NODISCARD;
 
 /* --- notes: small things that others want to find again after a restart */
 
@@ -295,6 +298,9 @@ void cache_get_stats(struct cache *c, struct cache_stats *ret);
 /* Calls `each` for every published, not yet removed result, newest first, in one short view; the
  * manifest is borrowed for the call. Stops when `each` gives false. */
 enum status cache_each(struct cache *c,
+    bool (*each)(void *ctx, const struct cache_manifest *m, bool current), void *ctx) NODISCARD;
+/* The same for those in which the policy occurs: asked for, or with records. */
+enum status cache_each_of_policy(struct cache *c, uint64_t policy,
     bool (*each)(void *ctx, const struct cache_manifest *m, bool current), void *ctx) NODISCARD;
 
 #endif

@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	docs/performance.md \
 	docs/api.md \
 	docs/architecture.md \
+	docs/containment.md \
 	docs/operations.md \
 	docs/store-format.md \
 	docs/upstream-versions.md \

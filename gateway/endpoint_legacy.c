@@ -21,7 +21,7 @@ tell_cache(struct request *r)
 	case SERVED_HIT:
 	case SERVED_STALE:
 		response_header(&r->response, "Cache-Status", "posturegate; hit%s",
-		    s->narrowed ? "; detail=contained" : "");
+		    s->contained ? "; detail=contained" : "");
 		break;
 	default:
 		response_header(&r->response, "Cache-Status", "posturegate; fwd=%s%s", s->fwd,
@@ -276,12 +276,10 @@ static void
 open_reader(struct request *r, const struct source *s)
 {
 	struct reader *reader = &r->legacy->reader;
-	struct filter filter = {.query = s->narrowed ? &s->rest : NULL};
 	bool stored = s->flight == NULL || s->served == SERVED_STALE;
-	if (!r->consumer->all_policies && s->query.policies.count == 0)
-		filter.grant = &r->consumer->policies;
+	const struct filter filter = stored ? source_filter(r, s) : source_flight_filter(r, s);
 	reader_init(reader, r->gateway->cache, stored ? s->result : NULL, s->flight, &filter);
-	reader->must_have = s->widened ? &s->rest.hosts : NULL;
+	reader->must_have = !stored && s->widened ? &s->of_flight.hosts : NULL;
 	r->legacy->reading = true;
 }
 

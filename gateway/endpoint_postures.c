@@ -16,7 +16,7 @@ make_etag(const struct request *r, uint64_t hide, char tag[35])
 {
 	struct {
 		uint64_t result, position, fields, hide;
-		uint8_t consumer[8], grant[8];
+		uint8_t consumer[8], grant[8], query[sizeof r->cursor.query];
 		uint32_t limit, route;
 	} parts = {
 	    .result = cache_manifest(r->source->result)->id,
@@ -29,6 +29,7 @@ make_etag(const struct request *r, uint64_t hide, char tag[35])
 	uint8_t mac[SHA256_BYTES];
 	memcpy(parts.consumer, r->consumer->tag, sizeof parts.consumer);
 	memcpy(parts.grant, r->consumer->grant, sizeof parts.grant);
+	memcpy(parts.query, r->cursor.query, sizeof parts.query);
 	crypto_hmac(r->gateway->signing_key, &parts, sizeof parts, mac);
 	tag[0] = '"';
 	crypto_hex(mac, 16, tag + 1);
@@ -64,7 +65,8 @@ cache_headers(struct request *r, const char *etag)
 		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64 "%s", ttl,
 		    r->source->served == SERVED_STALE && r->source->stale == STALE_QUOTA
 			? "; detail=quota"
-			: "");
+		    : r->source->contained ? "; detail=contained"
+					   : "");
 	}
 }
 
@@ -77,6 +79,16 @@ answer_corrupt(struct request *r, enum status st)
 	log_event(LOG_ERROR, "answer", "request=%s result=%016" PRIx64 " status=%s", r->id,
 	    cache_manifest(r->source->result)->id, status_info(st)->name);
 	return request_problem_later(r, st, 1000);
+}
+
+/* A walk through the result of a broader query finds its own query again under its digest. */
+static bool
+keep_query(const struct request *r)
+{
+	const struct source *s = r->source;
+	return !s->contained || r->walking ||
+	       cache_query_put(r->gateway->cache, s->digest, s->canon.data, s->canon.len,
+		   cache_manifest(s->result)->keep_until_ms) == STATUS_OK;
 }
 
 enum step
@@ -112,31 +124,49 @@ endpoint_page(struct request *r, struct page *p)
 					      : page_write(p, &r->response.body);
 	if (st != STATUS_OK)
 		return answer_corrupt(r, st);
+	if (p->next[0] != '\0' && !keep_query(r))
+		return request_problem_later(r, STATUS_STORE_FAILED, 0);
 	if (p->next[0] != '\0')
 		response_header(
 		    &r->response, "Link", "<%s?cursor=%s>; rel=\"next\"", p->path, p->next);
 	return STEP_respond;
 }
 
+static uint64_t
+bit_of(const char *name)
+{
+	return UINT64_C(1) << normal_member_find(name, strlen(name));
+}
+
+/* What the grant does not show, and what of a broader query's records was not asked for. */
+static uint64_t
+hidden_members(const struct request *r)
+{
+	const struct implies *how = &r->source->how;
+	uint64_t hide = 0;
+	if (!r->consumer->evidence)
+		hide |= bit_of("evidence") | bit_of("causeOfFailure");
+	if (how->hide_evidence)
+		hide |= bit_of("evidence");
+	if (how->hide_cloud)
+		hide |= bit_of("cloudMetaData");
+	if (how->hide_qds)
+		hide |= bit_of("qds");
+	return hide;
+}
+
 enum step
 endpoint_postures(struct request *r)
 {
-	uint64_t hide = 0;
-	if (!r->consumer->evidence)
-		hide = UINT64_C(1) << normal_member_find("evidence", 8) |
-		       UINT64_C(1) << normal_member_find("causeOfFailure", 14);
 	struct page page = {
 	    .answer =
 		{
 		    .cache = r->gateway->cache,
 		    .result = r->source->result,
-		    /* the result answers exactly this query: only the grant is left to look at, and
-	             * only where the query does not name the policies */
-		    .filter.grant = r->consumer->all_policies || r->source->query.policies.count > 0
-					? NULL
-					: &r->consumer->policies,
+		    .filter = source_filter(r, r->source),
+		    .matches = r->source->matches,
 		    .fields = r->source->query.fields,
-		    .hide = hide,
+		    .hide = hidden_members(r),
 		},
 	    .cursor = r->cursor,
 	    .key = r->gateway->signing_key,

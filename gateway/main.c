@@ -345,7 +345,8 @@ make_parts(struct parts *p)
 	if (!make_store(p) || !make_upstream(p))
 		return false;
 	p->gateway.signing_key = p->signing_key;
-	if ((p->gateway.access = access_new(s->consumers, s->consumer_count)) == NULL ||
+	if ((p->gateway.matches = matches_store_new(MATCHES_STORE_BYTES)) == NULL ||
+	    (p->gateway.access = access_new(s->consumers, s->consumer_count)) == NULL ||
 	    (p->gateway.quota = quota_new(s->consumer_count)) == NULL || !make_usage(&p->gateway) ||
 	    (p->janitor = janitor_new(p->gateway.cache, p->gateway.usage)) == NULL)
 		return false;
@@ -380,6 +381,7 @@ free_parts(struct parts *p)
 	budget_free(g->budget);
 	credential_free(g->credential);
 	quota_free(g->quota);
+	matches_store_free(g->matches);
 	access_free(g->access);
 	cache_close(g->cache);
 	crypto_secret_free(p->signing_key);

@@ -6,6 +6,7 @@
 #define GATEWAY_REQUEST_H
 
 #include "cache/cache.h"
+#include "gateway/answer/matches.h"
 #include "gateway/fetch/fetch.h"
 #include "gateway/front/access.h"
 #include "gateway/front/quota.h"
@@ -28,6 +29,7 @@ struct gateway {
 	struct budget *budget;
 	struct stats *stats;
 	struct usage *usage;
+	struct matches_store *matches;
 	struct versions versions;   /* of the upstream, the settings laid over them */
 	struct sunset_rules sunset; /* what is said of those that end */
 	const uint8_t *signing_key; /* SHA256_BYTES */

@@ -266,150 +266,7 @@ legacy_hosts_of(struct request *r, const struct id_list *policies)
 	return st == STATUS_OK ? STEP_lookup : request_problem(r, st, NULL);
 }
 
-/* --- lookup: also out of a result with more detail, or of all hosts */
-
-/* Whether the result has what the query asks for, once rows of other hosts are left out. */
-static bool
-has_it(const struct cache_manifest *m, const struct query *q, bool of_all_hosts)
-{
-	/* a host that was not there to be fetched may be there by now */
-	return m->complete && (!of_all_hosts || ids_have_all(m->hosts, m->host_count, q->hosts.ids,
-						    q->hosts.count));
-}
-
-/* Rows of other hosts are left out, if there are any. */
-static void
-leave_rest(struct source *s, bool of_all_hosts)
-{
-	if (!of_all_hosts)
-		return;
-	s->rest = (struct query){.hosts = s->query.hosts, QUERY_NO_DATES};
-	s->narrowed = true;
-}
-
-/* From now on the source is that of the broader query. */
-static void
-take_query(struct source *s, const struct query *broader, bool of_all_hosts)
-{
-	leave_rest(s, of_all_hosts);
-	s->query = *broader;
-	buf_reset(&s->canon);
-	(void)settle_source(s); /* what is shorter than before fits */
-}
-
-/* The result of a broader query, if it may serve; *ret_verdict says how. */
-static struct cache_result *
-broader_result(
-    struct request *r, const struct query *broader, bool of_all_hosts, enum verdict *ret_verdict)
-{
-	const struct gateway *g = r->gateway;
-	struct cache_result *result = NULL;
-	uint8_t digest[SHA256_BYTES];
-	struct buf text;
-	buf_init(&text, LIMIT_CANON_BYTES);
-	query_canon(broader, &text);
-	query_digest(text.data, text.len, digest);
-	if (text.err == STATUS_OK &&
-	    cache_lookup(g->cache, digest, text.data, text.len, r->now_ms, &result) != STATUS_OK)
-		result = NULL;
-	buf_fini(&text);
-	if (result == NULL)
-		return NULL;
-	*ret_verdict = conditions_verdict(&r->conditions, cache_manifest(result), r->now_ms,
-	    r->consumer->force, g->settings->max_age_floor_ms);
-	if (has_it(cache_manifest(result), &r->source->query, of_all_hosts))
-		return result;
-	cache_release(result);
-	return NULL;
-}
-
-/* The ways in which a stored result may have more than was asked for: one bit each. */
-enum { MORE_HOSTS = 1, MORE_CLOUD = 2, MORE_QDS = 4, MORE_EVIDENCE = 8, MORE_WAYS = 16 };
-
-/* False: the query has that already, or it makes no difference. */
-static bool
-broaden(const struct query *q, unsigned more, enum query_evidence evidence, struct query *ret)
-{
-	*ret = *q;
-	if (more & MORE_HOSTS)
-		ret->hosts = (struct id_list){NULL, 0};
-	ret->cloud = ret->cloud || (more & MORE_CLOUD);
-	ret->qds = ret->qds || (more & MORE_QDS);
-	if (more & MORE_EVIDENCE)
-		ret->evidence = evidence;
-	return !((more & MORE_HOSTS) && q->hosts.count == 0) &&
-	       !((more & MORE_CLOUD) && q->cloud) && !((more & MORE_QDS) && q->qds) &&
-	       !((more & MORE_EVIDENCE) && q->evidence == evidence);
-}
-
-/* Evidence that serves, too: more than was asked for; and 1.0 shows nothing of what makes extended
- * evidence so. */
-static bool
-evidence_serves(const struct request *r, enum query_evidence evidence)
-{
-	return evidence > r->source->query.evidence ||
-	       (r->legacy->version_index == 0 && evidence == EVIDENCE_BASIC &&
-		   r->source->query.evidence == EVIDENCE_EXTENDED);
-}
-
-/* An expired one may stand in for the query's own, as long as there is none: what is fetched stays. */
-static bool
-take_if(struct request *r, unsigned more, enum query_evidence evidence, enum verdict wanted)
-{
-	struct source *s = r->source;
-	struct query broader;
-	enum verdict verdict;
-	if (!broaden(&s->query, more, evidence, &broader))
-		return false;
-	bool of_all_hosts = (more & MORE_HOSTS) != 0;
-	struct cache_result *result = broader_result(r, &broader, of_all_hosts, &verdict);
-	if (result == NULL || verdict != wanted) {
-		cache_release(result);
-		return false;
-	}
-	/* hosts that are all there are need not be looked for in each row */
-	of_all_hosts = of_all_hosts && cache_manifest(result)->host_count != s->query.hosts.count;
-	cache_release(s->result);
-	s->result = result;
-	if (wanted == VERDICT_EXPIRED) {
-		leave_rest(s, of_all_hosts);
-		return true;
-	}
-	take_query(s, &broader, of_all_hosts);
-	s->fwd = NULL;
-	s->served = verdict == VERDICT_FRESH ? SERVED_HIT : SERVED_STALE;
-	s->stale = STALE_AGE;
-	if (verdict == VERDICT_STALE && !r->conditions.only_if_cached)
-		source_refresh(r);
-	return true;
-}
-
-static bool
-take_broader(struct request *r, enum verdict wanted)
-{
-	for (unsigned more = 1; more < MORE_WAYS; more++) {
-		if (!(more & MORE_EVIDENCE) && take_if(r, more, EVIDENCE_NONE, wanted))
-			return true;
-		for (unsigned e = EVIDENCE_BASIC; (more & MORE_EVIDENCE) && e <= EVIDENCE_EXTENDED;
-		     e++)
-			if (evidence_serves(r, (enum query_evidence)e) &&
-			    take_if(r, more, (enum query_evidence)e, wanted))
-				return true;
-	}
-	return false;
-}
-
-static enum step
-look_broader(struct request *r)
-{
-	const struct source *s = r->source;
-	if (s->query.postures.count > 0)
-		return STEP_follow; /* by posture a result tells nothing of what else there is */
-	if (take_broader(r, VERDICT_FRESH) || take_broader(r, VERDICT_STALE))
-		return STEP_answer;
-	return s->result == NULL && take_broader(r, VERDICT_EXPIRED) ? source_expired(r)
-								     : STEP_follow;
-}
+/* --- lookup */
 
 enum step
 legacy_lookup(struct request *r)
@@ -421,8 +278,6 @@ legacy_lookup(struct request *r)
 	for (size_t i = 0; i < l->source_count; i++) {
 		r->source = &l->sources[i];
 		enum step next = source_lookup(r);
-		if (next == STEP_follow)
-			next = look_broader(r);
 		if (next == STEP_respond)
 			return next;
 		if (next == STEP_follow)
@@ -588,32 +443,55 @@ is_begun_too_early(const struct request *r, int64_t told_ms)
 	return clock_wall_ms() - (clock_mono_ms() - v.begun_ms) < told_ms;
 }
 
+/* What is fresh for the query was looked at and refused: it is older than one of the hosts. */
+static bool
+is_fresh_there(const struct request *r, const struct query *q)
+{
+	struct cache_result *result;
+	struct buf text;
+	uint8_t digest[SHA256_BYTES];
+	bool fresh = false;
+	buf_init(&text, LIMIT_CANON_BYTES);
+	query_canon(q, &text);
+	query_digest(text.data, text.len, digest);
+	if (text.err == STATUS_OK && cache_lookup(r->gateway->cache, digest, text.data, text.len,
+					 r->now_ms, &result) == STATUS_OK) {
+		const struct cache_manifest *m = cache_manifest(result);
+		fresh = m->complete && r->now_ms < m->fresh_until_ms;
+		cache_release(result);
+	}
+	buf_fini(&text);
+	return fresh;
+}
+
+static enum status
+ask_as(struct source *s, const struct query *q)
+{
+	s->query = *q;
+	buf_reset(&s->canon);
+	return settle_source(s);
+}
+
 /* Clients post back what hostids has told them. Asked for as all hosts of the policy, it is the query
  * of everybody else who wants these. */
-static void
+static enum status
 widen(struct request *r)
 {
-	struct query all, narrow = r->source->query;
 	struct source *s = r->source;
-	enum verdict verdict;
-	bool narrowed = s->narrowed; /* what may stand in */
+	const struct query narrow = s->query;
+	struct query all = narrow;
 	int64_t told_ms;
+	all.hosts = (struct id_list){NULL, 0};
 	if (narrow.policies.count != 1 || narrow.hosts.count == 0 || !are_all_hosts(r, &told_ms) ||
-	    !broaden(&narrow, MORE_HOSTS, EVIDENCE_NONE, &all))
-		return;
-	/* one that is there was refused: it is older than one of the hosts */
-	struct cache_result *there = broader_result(r, &all, false, &verdict);
-	bool serves = there == NULL || verdict != VERDICT_FRESH;
-	cache_release(there);
-	if (!serves)
-		return;
-	take_query(s, &all, true);
-	s->widened = true;
-	if (!is_begun_too_early(r, told_ms))
-		return;
-	take_query(s, &narrow, false);
-	s->narrowed = narrowed;
-	s->widened = false;
+	    is_fresh_there(r, &all))
+		return STATUS_OK;
+	enum status st = ask_as(s, &all);
+	if (st == STATUS_OK && is_begun_too_early(r, told_ms))
+		return ask_as(s, &narrow);
+	/* it will tell which hosts there are; of those the ones that were asked for are given */
+	s->of_flight = (struct query){.hosts = narrow.hosts, QUERY_NO_DATES};
+	s->widened = st == STATUS_OK;
+	return st;
 }
 
 /* How many fetches of one answer may be under way before they are needed: as many as keep the
@@ -812,8 +690,11 @@ legacy_follow(struct request *r)
 		return request_problem_later(r, STATUS_BUSY, 0);
 	for (size_t i = 0; i < l->source_count; i++) {
 		r->source = &l->sources[i];
-		if (r->source->served == SERVED_NONE)
-			widen(r);
+		if (r->source->served != SERVED_NONE)
+			continue;
+		enum status st = widen(r);
+		if (st != STATUS_OK)
+			return request_problem(r, st, NULL);
 	}
 	if (check_quota(r) != STEP_answer)
 		return STEP_respond;

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gateway/base/clock.h"
@@ -24,19 +25,37 @@ is_gone(enum status st)
 	return st == STATUS_NOT_FOUND || st == STATUS_CORRUPT;
 }
 
-/* The query of the walk's result in place of what the URL says beside the cursor: its kind, and of
- * the hosts of a policy that policy. False if that is another endpoint's. */
-static bool
+/* The query of a walk: that of its result, or a narrower one, which is kept under its digest. */
+static enum status
+read_walk(struct request *r, const struct cache_manifest *m, struct query *ret)
+{
+	char *text;
+	size_t len;
+	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) == 0)
+		return query_from_canon(&r->arena, m->text, m->text_len, ret);
+	enum status st = cache_query_find(r->gateway->cache, r->cursor.query, &text, &len);
+	if (st != STATUS_OK)
+		return st;
+	st = query_from_canon(&r->arena, text, len, ret);
+	free(text);
+	return st;
+}
+
+/* It takes the place of what the URL says beside the cursor: its kind, and of the hosts of a policy that
+ * policy. STATUS_BAD_CURSOR if that is another endpoint's. */
+static enum status
 take_walk(struct request *r, const struct cache_manifest *m)
 {
 	struct query walked;
-	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) != 0 ||
-	    query_from_canon(&r->arena, m->text, m->text_len, &walked) != STATUS_OK ||
-	    walked.kind != r->source->query.kind ||
+	enum status st = read_walk(r, m, &walked);
+	if (st != STATUS_OK)
+		return st;
+	if (walked.kind != r->source->query.kind ||
 	    (walked.kind == KIND_HOSTS && walked.policies.ids[0] != r->routed.id))
-		return false;
+		return STATUS_BAD_CURSOR;
 	r->source->query = walked;
-	return true;
+	return memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) == 0 ? STATUS_OK
+									       : source_narrow(r);
 }
 
 /* A walk goes on in the result it began on, whatever its age. */
@@ -45,16 +64,16 @@ lookup_pinned(struct request *r)
 {
 	enum status st =
 	    cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->source->result);
-	if (st != STATUS_OK && !is_gone(st))
-		return request_problem_later(r, st, 0);
-	if (st != STATUS_OK)
+	if (st == STATUS_OK)
+		st = take_walk(r, cache_manifest(r->source->result));
+	if (st == STATUS_BAD_CURSOR)
+		return request_problem(r, st, "The cursor does not belong to this endpoint.");
+	if (is_gone(st) || st == STATUS_UPSTREAM_BAD_DATA) /* or our rules have changed since */
 		return request_problem(r, STATUS_CURSOR_EXPIRED,
 		    "The result of this walk is gone. Begin anew with the query that you began "
 		    "with.");
-	const struct cache_manifest *m = cache_manifest(r->source->result);
-	if (!take_walk(r, m))
-		return request_problem(
-		    r, STATUS_BAD_CURSOR, "The cursor does not belong to this endpoint.");
+	if (st != STATUS_OK)
+		return request_problem_later(r, st, 0);
 	/* grants may have changed since the walk began */
 	if (!access_covers(r->consumer, &r->source->query.policies))
 		return request_problem(r, STATUS_FORBIDDEN,
@@ -165,13 +184,14 @@ serve_stale(struct request *r, enum stale why)
 	return STEP_answer;
 }
 
-enum step
-source_expired(struct request *r)
+/* There may be something that serves while the upstream fails; without a result of its own the query
+ * has that of a broader one. */
+static bool
+can_fall_back(struct request *r)
 {
-	r->source->fwd = "stale";
-	if (wait_is_announced(r) && source_may_stand_in(r))
-		return serve_stale(r, STALE_LIMIT);
-	return STEP_follow;
+	if (r->source->result == NULL && source_take_contained(r, VERDICT_EXPIRED))
+		r->source->fwd = "stale";
+	return source_may_stand_in(r);
 }
 
 /* One query; a walk needs none. */
@@ -188,6 +208,8 @@ source_lookup(struct request *r)
 		r->source->served = SERVED_HIT;
 		return STEP_answer;
 	case VERDICT_STALE:
+		if (source_take_contained(r, VERDICT_FRESH))
+			return STEP_answer;
 		if (!r->conditions.only_if_cached)
 			source_refresh(r);
 		return serve_stale(r, STALE_AGE);
@@ -200,12 +222,15 @@ source_lookup(struct request *r)
 		}
 		break;
 	case VERDICT_EXPIRED:
-		return source_expired(r);
+		r->source->fwd = "stale";
+		break;
 	case VERDICT_NONE:
 		r->source->fwd = "miss";
 		break;
 	}
-	return STEP_follow;
+	if (source_take_contained(r, VERDICT_FRESH) || source_take_contained(r, VERDICT_STALE))
+		return STEP_answer;
+	return can_fall_back(r) && wait_is_announced(r) ? serve_stale(r, STALE_LIMIT) : STEP_follow;
 }
 
 enum step
@@ -374,6 +399,15 @@ take_turn(void *ctx)
 	    t->r->gateway->quota, c->number, c->quota, clock_mono_ms(), &t->minute, &t->wait_ms);
 }
 
+/* A result of the query itself, in place of what could have stood in. */
+static void
+take_made(struct source *s, struct cache_result *made)
+{
+	cache_release(s->result);
+	s->result = made;
+	source_forget_rest(s);
+}
+
 /* What is stored is for everyone, also what another's fetch has brought since the lookup. */
 enum step
 source_over_quota(struct request *r, int64_t wait_ms, const char *detail)
@@ -381,8 +415,7 @@ source_over_quota(struct request *r, int64_t wait_ms, const char *detail)
 	struct cache_result *made;
 	enum verdict verdict;
 	if (look(r, &made, &verdict) == STATUS_OK) {
-		cache_release(r->source->result);
-		r->source->result = made;
+		take_made(r->source, made);
 		if (verdict == VERDICT_FRESH) {
 			r->source->served = SERVED_HIT;
 			return STEP_answer;
@@ -462,9 +495,13 @@ not_yet(struct request *r)
 		return serve_stale(r, why);
 	if (r->legacy == NULL)
 		return accepted(r);
-	bool had_no_place = r->may_wait_ms == 0 && patience_ms(r) > 0;
-	return request_problem_later(
-	    r, had_no_place ? STATUS_BUSY : STATUS_TIMED_OUT, ASK_AGAIN_MS);
+	/* it was not let wait at all, or all waiting has ended before its time */
+	enum status st = STATUS_TIMED_OUT;
+	if (r->may_wait_ms == 0 && patience_ms(r) > 0)
+		st = STATUS_BUSY;
+	else if (r->source->waited_us / 1000 < r->may_wait_ms)
+		st = STATUS_STOPPING;
+	return request_problem_later(r, st, ASK_AGAIN_MS);
 }
 
 enum step
@@ -480,8 +517,7 @@ step_follow(struct request *r)
 	struct cache_result *made = flight_result(r->source->flight);
 	if (made == NULL)
 		return source_failed(r);
-	cache_release(r->source->result);
-	r->source->result = made;
+	take_made(r->source, made);
 	r->source->served = source_served(r->source);
 	return STEP_answer;
 }

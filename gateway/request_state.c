@@ -33,6 +33,16 @@ source_fini(struct source *s)
 	flight_release(s->flight);
 	cache_release(s->result);
 	buf_fini(&s->canon);
+	source_forget_rest(s);
+}
+
+void
+source_forget_rest(struct source *s)
+{
+	matches_release(s->matches);
+	s->matches = NULL;
+	s->how = (struct implies){.narrowed = false};
+	s->contained = false;
 }
 
 const char *

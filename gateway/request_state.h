@@ -13,6 +13,7 @@
 #include "gateway/front/media.h"
 #include "gateway/front/response.h"
 #include "gateway/front/route.h"
+#include "gateway/query/implies.h"
 #include "gateway/request.h"
 
 enum step {
@@ -44,14 +45,18 @@ struct source {
 	struct cache_result *result;
 	struct flight *flight;
 	enum served served;
-	enum stale stale;  /* of SERVED_STALE */
-	bool began;        /* the flight is one that this request has begun */
-	bool leads;        /* the flight is of a fetch that this request has begun */
-	int64_t waited_us; /* for the flight */
-	const char *fwd;   /* why the upstream was needed, as RFC 9211 has it */
-	struct query rest; /* what of the query is left to look at in the rows */
-	bool narrowed;     /* there is such a rest: the result is of a broader query */
-	bool widened;      /* likewise the flight: it has to have asked for the hosts in `rest` */
+	enum stale stale;        /* of SERVED_STALE */
+	bool began;              /* the flight is one that this request has begun */
+	bool leads;              /* the flight is of a fetch that this request has begun */
+	int64_t waited_us;       /* for the flight */
+	const char *fwd;         /* why the upstream was needed, as RFC 9211 has it */
+	bool contained;          /* the result is of a broader query */
+	struct implies how;      /* then: what is left to do to it */
+	struct matches *matches; /* and which of its records are wanted; NULL: all of them */
+	/* the flight is of a broader query; then: the hosts that it has to have asked for, whose records
+	 * alone are wanted */
+	bool widened;
+	struct query of_flight;
 };
 
 struct legacy; /* request_legacy.h */
@@ -96,13 +101,23 @@ void source_fini(struct source *s);
 /* Of r->source, in request_source.c. Each gives the step that follows: what there is serves (answer), a
  * fetch is needed or under way (follow), or there is a problem (respond). */
 enum step source_lookup(struct request *r);
-enum step source_expired(struct request *r); /* r->source->result, which may but stand in */
-enum step source_begin(struct request *r);   /* a fetch, or joins the one that there is */
-enum step source_failed(struct request *r);  /* its flight has: something older, or the problem */
+enum step source_begin(struct request *r);  /* a fetch, or joins the one that there is */
+enum step source_failed(struct request *r); /* its flight has: something older, or the problem */
 /* The quota has no room for its fetch: what is stored, or the problem. */
 enum step source_over_quota(struct request *r, int64_t wait_ms, const char *detail);
 /* How a flight that has ended well served it. */
 enum served source_served(const struct source *s);
+/* In request_contained.c: takes a result of a broader query that has the answer, if it is worth what is
+ * wanted (fresh, stale, or expired: that one may but stand in). */
+bool source_take_contained(struct request *r, enum verdict wanted);
+/* What is left to do to r->source->result, of a broader query, for r->source->query.
+ *   STATUS_OK, STATUS_UPSTREAM_BAD_DATA (it may lack something, or is doubtful), or the store's */
+enum status source_narrow(struct request *r) NODISCARD;
+void source_forget_rest(struct source *s);
+/* Which records of its result the caller sees; borrowed from the source and the consumer. */
+struct filter source_filter(const struct request *r, const struct source *s);
+/* Likewise of those that its flight brings. */
+struct filter source_flight_filter(const struct request *r, const struct source *s);
 /* Begins a fetch that nobody waits for. */
 void source_refresh(struct request *r);
 /* There is an older result that may be served while the upstream fails. */

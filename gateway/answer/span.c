@@ -43,10 +43,27 @@ walk_skip(struct walk *w, size_t n)
 	w->count -= n;
 }
 
+/* Stands on an ordinal, its row loaded. */
+static enum status
+walk_to(struct walk *w, uint64_t ordinal)
+{
+	if (ordinal - w->at < w->count) {
+		walk_skip(w, (size_t)(ordinal - w->at));
+		return STATUS_OK;
+	}
+	w->at = ordinal;
+	w->count = 0;
+	return walk_load(w);
+}
+
 /* Moves to the next row that matches, at w->rows[0]; STATUS_NOT_FOUND at the end. */
 static enum status
 walk_to_match(struct walk *w)
 {
+	uint64_t next;
+	if (w->a->matches != NULL)
+		return matches_next(w->a->matches, w->at, &next) ? walk_to(w, next)
+								 : STATUS_NOT_FOUND;
 	const struct filter *filter = &w->a->filter;
 	for (;;) {
 		if (w->count == 0) {
@@ -69,6 +86,8 @@ static size_t
 run_length(const struct walk *w, uint64_t most)
 {
 	size_t n = most < w->count ? (size_t)most : w->count;
+	if (w->a->matches != NULL)
+		return (size_t)matches_run(w->a->matches, w->at, n);
 	if (filter_passes_all(&w->a->filter))
 		return n;
 	size_t run = 1; /* the walk stands on a match */
@@ -149,6 +168,10 @@ answer_take(const struct answer *a, uint64_t from, uint64_t most_records, size_t
 enum status
 answer_count(const struct answer *a, uint64_t *ret_total)
 {
+	if (a->matches != NULL) {
+		*ret_total = matches_total(a->matches);
+		return STATUS_OK;
+	}
 	if (filter_passes_all(&a->filter)) {
 		*ret_total = cache_manifest(a->result)->records;
 		return STATUS_OK;

@@ -10,6 +10,7 @@
 #define ANSWER_SPAN_H
 
 #include "cache/cache.h"
+#include "gateway/answer/matches.h"
 #include "gateway/base/buf.h"
 #include "gateway/query/filter.h"
 
@@ -17,6 +18,8 @@ struct answer {
 	struct cache *cache;
 	struct cache_result *result;
 	struct filter filter;
+	const struct matches
+	    *matches;    /* in place of the filter: which records pass it; NULL: unknown */
 	uint64_t fields; /* bits of member numbers to show; 0: all, unknown ones too */
 	uint64_t hide;   /* bits of members shown as null */
 };

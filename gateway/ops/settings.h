@@ -101,7 +101,8 @@ struct settings {
 	const char *const
 	    *sca_versions; /* versions of this account that carry SCA beside 1.0, 2.0 */
 	size_t sca_version_count;
-	bool passed_includes_exceptions;
+	bool containment;
+	bool passed_includes_exceptions, scanned_since_holds, changed_since_holds;
 	enum settings_missing_batches missing_batches;
 	bool allow_plaintext;   /* plain http beyond loopback */
 	const char *ca_file;    /* "" : the system's */

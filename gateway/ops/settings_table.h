@@ -58,6 +58,8 @@ SETTING(cache, stale_for, DURATION, freshness.stale_for_ms, "6h", 0, DAYS(3650),
 	"How long after that it is still served at once while a new one is fetched behind.")
 SETTING(cache, keep_for, DURATION, freshness.keep_for_ms, "7d", 0, DAYS(3650),
 	"How long after that it is kept for the time in which the upstream fails.")
+SETTING(cache, containment, BOOL, containment, "true", 0, 0,
+	"Whether queries are answered out of the results of broader ones, where that is exact.")
 SETTING(cache, cursor_grace, DURATION, cursor_grace_ms, "15m", 0, DAYS(30),
 	"How long a replaced result is kept for the cursors that walk it, counted from the last "
 	"use of one.")
@@ -102,8 +104,13 @@ LIST(upstream, sca_versions, VERSIONS, sca_versions, sca_version_count, "", 16,
 	"Versions beside 1.0 and 2.0 whose answers carry SCA assets for this account; none by "
 	"default.")
 SETTING(upstream, passed_includes_exceptions, BOOL, passed_includes_exceptions, "true", 0, 0,
-	"Whether the upstream's filter for Passed lets through what passed by exception. It has no "
-	"effect yet.")
+	"Whether the upstream's filter for Passed lets through what passed by exception.")
+SETTING(upstream, scanned_since_holds, BOOL, scanned_since_holds, "false", 0, 0,
+	"Whether scannedSince (lastScanDate) is since by complianceLastScanDate, so that it may be "
+	"answered out of a broader result. The documents say another thing than its clients expect.")
+SETTING(upstream, changed_since_holds, BOOL, changed_since_holds, "false", 0, 0,
+	"Whether changedSince (statusChangedSince) looks at postureModifiedDate, likewise. No document "
+	"says at which date it looks.")
 SETTING(upstream, missing_batches, CHOICE, missing_batches, "verify", 0, 0,
 	"What to do when a batch number is missing from an answer without filters: verify makes "
 	"that call once more, note only tells, strict takes the result for incomplete.")

@@ -45,6 +45,16 @@ in_statuses(unsigned wanted, uint8_t status)
 	return wanted == 0 || (status < ARRAY_LEN(bits) && (wanted & bits[status]) != 0);
 }
 
+/* The same of a row, whose status may be by exception. */
+static bool
+in_row_statuses(const struct filter *f, unsigned wanted, const struct row *row, uint8_t status,
+    unsigned exception)
+{
+	if (f->exceptions_apart && wanted != 0 && status == ROW_PASSED && (row->flags & exception))
+		return false;
+	return in_statuses(wanted, status);
+}
+
 static bool
 in_criticalities(unsigned wanted, uint8_t criticality)
 {
@@ -67,10 +77,13 @@ is_until(int64_t until, uint32_t date)
 
 /* The hosts first: who asks for a few of a large result has most of its rows passed over by them. */
 static bool
-query_matches(const struct query *q, const struct row *row)
+query_matches(const struct filter *f, const struct row *row)
 {
-	return in_list(&q->hosts, row->host) && in_statuses(q->status, row->status) &&
-	       in_statuses(q->previous_status, row->previous_status) &&
+	const struct query *q = f->query;
+	return in_list(&q->hosts, row->host) &&
+	       in_row_statuses(f, q->status, row, row->status, ROW_EXCEPTION) &&
+	       in_row_statuses(
+		   f, q->previous_status, row, row->previous_status, ROW_PREVIOUS_EXCEPTION) &&
 	       in_criticalities(q->criticality, row->criticality) &&
 	       is_since(q->evaluated_since, row->evaluated) &&
 	       is_since(q->scanned_since, row->scanned) &&
@@ -96,5 +109,33 @@ filter_match(const struct filter *f, const struct row *row)
 {
 	/* an empty grant shows nothing, unlike an empty list of the query */
 	return (f->grant == NULL || list_has(f->grant, row->policy)) &&
-	       (f->query == NULL || query_matches(f->query, row));
+	       (f->query == NULL || query_matches(f, row));
+}
+
+static bool
+is_no_status(uint8_t status)
+{
+	return status == ROW_STATUS_NONE || status == ROW_STATUS_OTHER;
+}
+
+static bool
+is_no_date(uint32_t date)
+{
+	return date == ROW_DATE_NONE || date == ROW_DATE_UNREADABLE;
+}
+
+bool
+filter_doubts(const struct filter *f, const struct row *row)
+{
+	const struct query *q = f->query;
+	if (q == NULL)
+		return false;
+	bool scanned = q->scanned_since != DATE_NONE || q->scanned_from != DATE_NONE ||
+		       q->scanned_to != DATE_NONE;
+	return (row->flags & ROW_MISFIT) != 0 || (q->status != 0 && is_no_status(row->status)) ||
+	       (q->previous_status != 0 && is_no_status(row->previous_status)) ||
+	       (q->criticality != 0 && row->criticality == ROW_CRITICALITY_NONE) ||
+	       (q->evaluated_since != DATE_NONE && is_no_date(row->evaluated)) ||
+	       (scanned && is_no_date(row->scanned)) ||
+	       (q->changed_since != DATE_NONE && is_no_date(row->changed));
 }

@@ -4,6 +4,7 @@ libquery_a_SOURCES = \
 	gateway/query/canon.c \
 	gateway/query/cursor.c \
 	gateway/query/filter.c gateway/query/filter.h \
+	gateway/query/implies.c gateway/query/implies.h gateway/query/implies_table.h \
 	gateway/query/param.c gateway/query/param.h \
 	gateway/query/query.c gateway/query/query.h gateway/query/query_table.h \
 	gateway/query/rules.c

@@ -341,6 +341,14 @@ class Consumer:
         return {"key_sha256": hashlib.sha256(self.key.encode()).hexdigest()} | self.grants
 
 
+def exactly(settings=None):
+    """Settings with which a query is answered by its own result alone: for tests in which another
+    filter is to mean another fetch."""
+    settings = dict(settings or {})
+    settings["cache"] = {"containment": "false"} | settings.get("cache", {})
+    return settings
+
+
 def ini(sections):
     """{"section": {"name": value}} as the text of a settings file."""
     lines = []

@@ -5,6 +5,7 @@ E2E_TESTS = \
 	tests/e2e/test_ailing.py \
 	tests/e2e/test_budget.py \
 	tests/e2e/test_clock.py \
+	tests/e2e/test_containment.py \
 	tests/e2e/test_dialects.py \
 	tests/e2e/test_faults.py \
 	tests/e2e/test_freshness.py \

@@ -24,7 +24,8 @@ NOW = "2026-11-20T12:00:00Z"
 DATA = {"policies": 3, "hosts": 12, "controls": 6, "rate": 0, "concurrency": 0, "now": NOW,
         "empty_hosts": 0, "nasty": False, "unknown_member": False, "evidence_bytes": 60,
         "large_every": 0}
-FAILING = {"upstream": {"retries": 0, "retry_delay": "1ms", "error_memory": "0s"}}
+# and a query is answered by its own result alone, so that another filter means another fetch
+FAILING = harness.exactly({"upstream": {"retries": 0, "retry_delay": "1ms", "error_memory": "0s"}})
 NO_CACHE = {"Cache-Control": "no-cache"}
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -113,7 +113,8 @@ class Grants(harness.StackTest):
 
     @classmethod
     def setUpClass(cls):
-        cls.share(simulator=SIMULATOR, settings={"request": {"max_age_floor": "1h"}}, consumers=[
+        cls.share(simulator=SIMULATOR, settings=harness.exactly({"request": {"max_age_floor": "1h"}}),
+                  consumers=[
             harness.Consumer("all", force="true", admin="true"),
             harness.Consumer("red", policies="1001,1002", evidence="false"),
             harness.Consumer("plain", evidence="false")])
@@ -558,7 +559,7 @@ class Cancelling(harness.StackTest):
 class Quota(harness.StackTest):
     @classmethod
     def setUpClass(cls):
-        cls.share(simulator=SIMULATOR, settings={"cache": {"stale_for": "0s"},
+        cls.share(simulator=SIMULATOR, settings={"cache": {"stale_for": "0s", "containment": "false"},
                                                  'cache "policy 1002"': {"fresh_for": "1ms"}},
                   consumers=[harness.Consumer("admin", admin="true", quota=3),
                              harness.Consumer("few", quota=3, force="true"),

@@ -15,7 +15,8 @@ class BudgetTest(harness.StackTest):
     def begin(self, simulator, upstream, consumers=None, **sections):
         settings = {"upstream": {"retry_delay": "1ms"} | upstream,
                     "request": {"wait_default": "60s"}} | sections
-        self.running = self.stack(simulator=DATA | {"rate": 0, "concurrency": 0} | simulator, settings=settings,
+        self.running = self.stack(simulator=DATA | {"rate": 0, "concurrency": 0} | simulator,
+                                  settings=harness.exactly(settings),
                                   consumers=consumers)
         self.control = self.running.control
         self.number = 0

@@ -88,7 +88,8 @@ class Faults(harness.StackTest):
     def setUpClass(cls):
         cls.share(simulator={"policies": 1, "hosts": 3, "controls": 8, "rate": 0, "concurrency": 0,
                              "now": "2026-11-20T12:00:00Z", "empty_hosts": 0},
-                  settings={"upstream": {"retries": 2, "retry_delay": "1ms", "error_memory": "0s"}})
+                  settings=harness.exactly(
+                      {"upstream": {"retries": 2, "retry_delay": "1ms", "error_memory": "0s"}}))
         cls.control = cls.shared.control
         cls.client = cls.shared.client()
         cls.good = cls.client.get("/v1/postures", policy=1001).json()

@@ -182,7 +182,7 @@ class Contained(Cache):
             for version in VERSIONS:
                 for evidence in ("0", "1"):
                     answer = self.check(version, body, evidenceRequired=evidence)
-                    self.assertEqual("detail=contained" in by_header(answer), hosts != slice(None))
+                    self.assertIn("detail=contained", by_header(answer))
             for cloud in ("0", "1"):
                 self.check("3.0", body, evidenceRequired=1, cloudMetaDataRequired=cloud)
                 self.check("4.0", body, cloudMetaDataRequired=cloud)

@@ -40,6 +40,13 @@ class Streams(harness.StackTest, speaker.Messages):
 
     number = itertools.count()
 
+    def stack(self, settings=None, **options):
+        return super().stack(settings=harness.exactly(settings), **options)
+
+    @classmethod
+    def share(cls, settings=None, **options):
+        return super().share(settings=harness.exactly(settings), **options)
+
     def anew(self, **params):
         """Parameters of a query that is new, and leaves nothing out."""
         n = next(self.number)

@@ -11,7 +11,8 @@ class Sharing(harness.StackTest):
     def begin(self, simulator=None, settings=None):
         self.it = self.stack(
             clock=True, simulator=LIMITED | (simulator or {}),
-            settings={"upstream": {"rate_calls": 25, "rate_window": "60s", "concurrency": 2}} | (settings or {}),
+            settings=harness.exactly({"upstream": {"rate_calls": 25, "rate_window": "60s", "concurrency": 2}}
+                                     | (settings or {})),
             consumers=[harness.Consumer(n, admin="true") for n in NAMES])
         self.clients = [self.it.client(n) for n in range(len(NAMES))]
         self.control = self.it.control

@@ -2,6 +2,7 @@
 LINT_TESTS = \
 	tests/lint/api-docs.sh \
 	tests/lint/banned.sh \
+	tests/lint/containment-docs.sh \
 	tests/lint/includes.sh \
 	tests/lint/metrics-docs.sh \
 	tests/lint/openapi.sh \

@@ -161,6 +161,37 @@ broken_metrics gateway/stats_table.h '/"pcrs_stages"/s/^STAT/STATISTIC/'
 broken_metrics docs/operations.md '/^\| .pcrs_logins_total./d'
 broken_metrics docs/operations.md '/^\| .pcrs_logins_total./p'
 
+fresh_containment()
+{
+	mkdir -p "$tree/gateway/query"
+	for file in docs/containment.md gateway/query/implies_table.h gateway/query/query_table.h; do
+		cp "$here/../../$file" "$tree/$file"
+	done
+}
+# broken_containment FILE SED-SCRIPT: after that edit, containment-docs.sh must have something to say
+broken_containment()
+{
+	fresh_containment
+	cp "$tree/$1" "$tree/before"
+	sed -i -E "$2" "$tree/$1"
+	if cmp -s "$tree/before" "$tree/$1"; then
+		echo "selftest: '$2' changes nothing in $1"
+		failures=$((failures + 1))
+	elif told=$(top_srcdir=$tree sh "$here/containment-docs.sh" 2>&1) || ! echo "$told" | grep -q "^[a-z_/.-]*:[0-9]*: "; then
+		echo "selftest: containment-docs.sh did not find '$2' in $1"
+		failures=$((failures + 1))
+	fi
+}
+fresh_containment
+if ! told=$(top_srcdir=$tree sh "$here/containment-docs.sh" 2>&1); then
+	echo "selftest: containment-docs.sh: $told"
+	failures=$((failures + 1))
+fi
+broken_containment docs/containment.md '/^\| .inactive. /d'
+broken_containment docs/containment.md '/^\| .inactive. /s/exact/since/'
+broken_containment gateway/query/implies_table.h '/^IMPLIES.status,/d'
+broken_containment gateway/query/query_table.h '/^PARAM.status,/s/status/grade/'
+
 fresh_versions()
 {
 	mkdir -p "$tree/gateway/legacy" "$tree/gateway/fetch"

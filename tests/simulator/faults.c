@@ -270,6 +270,18 @@ strike_id(const struct fault *fault, struct broken *b)
 	sbuf_insert(&b->json, at, fault->value, strlen(fault->value));
 }
 
+static void
+strike_status_word(const struct fault *fault, struct broken *b)
+{
+	static const char status[] = ",\"status\":\"";
+	size_t at = find(&b->json, status, 0);
+	if (at == NOWHERE)
+		return;
+	at += sizeof(status) - 1;
+	sbuf_cut(&b->json, at, find(&b->json, "\"", at) - at);
+	sbuf_insert(&b->json, at, fault->value, strlen(fault->value));
+}
+
 /* --- the bytes */
 
 static void

@@ -94,6 +94,8 @@ FAULT("duplicate_member", JSON, strike_insert, CHUNKED, 200, 0, 0, 0, ",\"instan
 FAULT("no_id", JSON, strike_id, CHUNKED, 200, 0, 0, 0, "", "the first record has no id")
 FAULT("posture_id", JSON, strike_id, CHUNKED, 200, 0, 0, 0,
     "\"postureId\":", "the first record calls it postureId")
+FAULT("odd_status", JSON, strike_status_word, CHUNKED, 200, 0, 0, 0, "Deferred",
+    "the first record has value for its status")
 
 /* --- the bytes */
 FAULT("gzip_cut", GZIP, strike_cut, CLOSE, 200, 0, 0.5, 0, "",

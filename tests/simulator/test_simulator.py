@@ -1342,6 +1342,9 @@ class Faults(Case):
         self.assertEqual(self.strike("lost_records", count=3).json(), good[:-3])
         self.assertNotIn("id", self.strike("no_id").json()[0])
         self.assertEqual(self.strike("posture_id").json()[0]["postureId"], good[0]["id"])
+        self.assertEqual([r["status"] for r in self.strike("odd_status").json()],
+                         ["Deferred"] + [r["status"] for r in good[1:]])
+        self.covers("odd_status")
         self.covers("foreign_host", "foreign_policy", "foreign_posture", "duplicate_record", "lost_records", "no_id", "posture_id")
 
     def test_a_batch_may_be_missing(self):

@@ -1522,7 +1522,8 @@ START_TEST(filter_agrees_with_the_naive_one)
 		/* few filters at a time, or next to nothing passes */
 		if (unit_below(&random, 2))
 			q.status = q.previous_status = q.criticality = 0;
-		struct filter f = {&q, unit_below(&random, 2) ? &grant.policies : NULL};
+		struct filter f = {
+		    .query = &q, .grant = unit_below(&random, 2) ? &grant.policies : NULL};
 		for (int i = 0; i < 30; i++, rows++) {
 			struct row row = random_row(&random);
 			bool match = filter_match(&f, &row);
@@ -1540,7 +1541,7 @@ END_TEST
 START_TEST(passed_includes_passed_by_exception)
 {
 	struct query q = good("policy=1&status=Passed");
-	struct filter f = {&q, NULL};
+	struct filter f = {.query = &q, .grant = NULL};
 	struct row row = {.policy = 1, .status = ROW_PASSED, .flags = ROW_EXCEPTION};
 	ck_assert(filter_match(&f, &row));
 	row.status = ROW_FAILED;
@@ -1551,7 +1552,7 @@ END_TEST
 START_TEST(all_three_statuses_are_not_no_filter)
 {
 	struct query q = good("policy=1&status=Passed,Failed,Error");
-	struct filter f = {&q, NULL};
+	struct filter f = {.query = &q, .grant = NULL};
 	struct row row = {.policy = 1, .status = ROW_STATUS_OTHER};
 	ck_assert(!filter_match(&f, &row));
 	row.status = ROW_STATUS_NONE;
@@ -1565,7 +1566,7 @@ START_TEST(a_grant_hides_what_has_no_policy_and_an_empty_one_everything)
 {
 	static const uint64_t ids[] = {1, 5};
 	struct id_list grant = {ids, 2};
-	struct filter f = {NULL, &grant};
+	struct filter f = {.query = NULL, .grant = &grant};
 	struct row row = {.policy = 5};
 	ck_assert(filter_match(&f, &row));
 	row.policy = 0;
@@ -1584,21 +1585,22 @@ START_TEST(knows_when_nothing_can_fail)
 	struct id_list grant = {ids, 1};
 	struct query none = good("policy=1");
 	none.policies.count = 0;
-	ck_assert(filter_passes_all(&(struct filter){NULL, NULL}));
-	ck_assert(filter_passes_all(&(struct filter){&none, NULL}));
-	ck_assert(!filter_passes_all(&(struct filter){NULL, &grant}));
+	ck_assert(filter_passes_all(&(struct filter){.query = NULL, .grant = NULL}));
+	ck_assert(filter_passes_all(&(struct filter){.query = &none, .grant = NULL}));
+	ck_assert(!filter_passes_all(&(struct filter){.query = NULL, .grant = &grant}));
 	static const char *const filters[] = {"status=Failed", "previousStatus=Failed",
 	    "criticality=0", "evaluatedSince=2026-01-01", "scannedSince=2026-01-01",
 	    "scannedFrom=2026-01-01&scannedTo=2026-01-01", "changedSince=2026-01-01", "host=1"};
 	for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
 		struct query q = good(arena_printf(&arena, "policy=1&%s", filters[i]));
 		q.policies.count = 0;
-		ck_assert_msg(!filter_passes_all(&(struct filter){&q, NULL}), "%s", filters[i]);
+		ck_assert_msg(!filter_passes_all(&(struct filter){.query = &q, .grant = NULL}),
+		    "%s", filters[i]);
 	}
 	struct query q = good("policy=1");
-	ck_assert(!filter_passes_all(&(struct filter){&q, NULL}));
+	ck_assert(!filter_passes_all(&(struct filter){.query = &q, .grant = NULL}));
 	q = good("posture=1");
-	ck_assert(!filter_passes_all(&(struct filter){&q, NULL}));
+	ck_assert(!filter_passes_all(&(struct filter){.query = &q, .grant = NULL}));
 }
 END_TEST
 

@@ -28,7 +28,7 @@
 static char dir[128];
 static struct cache *cache;
 static uint8_t digest[SHA256_BYTES];
-static const struct filter everything = {NULL, NULL};
+static const struct filter everything = {.query = NULL};
 
 /* --- records */
 
@@ -567,11 +567,11 @@ static const struct query failed = {.status = STATUS_BIT_FAILED,
 			      .changed_since = DATE_NONE};
 
 static const struct filter filters[] = {
-    {&failed, NULL},
-    {NULL, &grant},
-    {&failed, &grant},
-    {NULL, &no_grant},
-    {&nobody, NULL},
+    {.query = &failed},
+    {.grant = &grant},
+    {.query = &failed, .grant = &grant},
+    {.grant = &no_grant},
+    {.query = &nobody},
 };
 
 START_TEST(gives_only_what_matches_and_is_granted)

@@ -4,7 +4,7 @@ UNIT_TESTS = \
 	tests/unit/check_base tests/unit/check_budget tests/unit/check_cache tests/unit/check_codec \
 	tests/unit/check_cors tests/unit/check_credential tests/unit/check_flight \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
-	tests/unit/check_hosts tests/unit/check_legacy tests/unit/check_memory \
+	tests/unit/check_hosts tests/unit/check_implies tests/unit/check_legacy tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
 	tests/unit/check_reader \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split \
@@ -46,6 +46,9 @@ tests_unit_check_hosts_SOURCES = tests/unit/check_hosts.c tests/unit/unit.h
 tests_unit_check_hosts_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_hosts_LDADD = liblegacy.a libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
 	$(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_implies_SOURCES = tests/unit/check_implies.c tests/unit/unit.h
+tests_unit_check_implies_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_implies_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
 tests_unit_check_legacy_SOURCES = tests/unit/check_legacy.c tests/unit/unit.h
 tests_unit_check_legacy_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_legacy_LDADD = liblegacy.a libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
