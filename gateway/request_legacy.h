@@ -51,6 +51,9 @@ enum step legacy_lookup(struct request *r);
 enum step legacy_follow(
     struct request *r); /* where the answer streams: the first fetches are begun */
 
+/* In request_legacy_hosts.c: a source without a result, whose hosts are all that its policy has, asks for all of
+ * them from now on (s->widened). STATUS_OK, changed or not; STATUS_OVERFLOW. */
+enum status legacy_widen(struct request *r) NODISCARD;
 /* Of a streamed answer: the sources before `at` have been given, and are let go of but for what the log
  * tells; of those from `at` on as many fetches are begun as may run ahead of the reader.
  *   STATUS_OK  the source `at` is stored or begun

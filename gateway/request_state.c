@@ -36,6 +36,15 @@ source_fini(struct source *s)
 	source_forget_rest(s);
 }
 
+enum status
+source_settle(struct source *s)
+{
+	query_canon(&s->query, &s->canon);
+	if (s->canon.err == STATUS_OK)
+		query_digest(s->canon.data, s->canon.len, s->digest);
+	return s->canon.err;
+}
+
 void
 source_forget_rest(struct source *s)
 {

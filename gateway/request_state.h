@@ -98,6 +98,8 @@ struct request {
 
 void source_init(struct source *s);
 void source_fini(struct source *s);
+/* Writes down the canonical text of s->query (into an empty s->canon) and its digest. */
+enum status source_settle(struct source *s) NODISCARD;
 /* Of r->source, in request_source.c. Each gives the step that follows: what there is serves (answer), a
  * fetch is needed or under way (follow), or there is a problem (respond). */
 enum step source_lookup(struct request *r);
