@@ -153,18 +153,21 @@ wait_is_announced(const struct request *r)
 }
 
 #define REFRESH_PAUSE_MS 30000 /* after a refresh that failed: what is stale serves meanwhile */
+/* Of a request that has many stale results; whoever asks next renews others. */
+#define REFRESHES_MOST 4
 
 void
 source_refresh(struct request *r)
 {
 	bool leader;
 	int64_t wait_ms;
-	if (wait_is_announced(r) || known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) != STATUS_OK)
+	if (r->refreshes == REFRESHES_MOST || wait_is_announced(r) ||
+	    known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) != STATUS_OK)
 		return;
 	struct flight *flight = flight_join(r->gateway->flights, r->source->digest,
 	    r->source->canon.data, r->source->canon.len, r->consumer->name, &leader);
 	if (flight != NULL && leader)
-		lead(r, flight, BUDGET_BACKGROUND);
+		r->refreshes += lead(r, flight, BUDGET_BACKGROUND);
 	flight_release(flight);
 }
 

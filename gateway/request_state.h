@@ -85,6 +85,7 @@ struct request {
 	/* parse, lookup, follow */
 	struct source first, *source; /* the one at hand: of most requests the only one */
 	int64_t may_wait_ms;          /* at most; -1: there is nothing to wait for */
+	unsigned refreshes;           /* fetches begun that nobody waits for */
 	/* answer */
 	struct response response;
 	enum status status;

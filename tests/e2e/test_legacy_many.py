@@ -171,6 +171,16 @@ class Quota(Many):
         self.assertEqual(self.calls(), 9)
 
 
+    def test_of_many_stale_results_few_are_renewed_at_a_time(self):
+        self.begin(clock=True, settings=PLENTY | {"cache": {"fresh_for": "10m", "stale_for": "10h", "keep_for": "20h"}})
+        self.assertEqual(self.gateway.info("5.0", ALL).status, 200)
+        self.it.advance(3600)
+        for renewed in (4, 8):
+            self.assertEqual(self.gateway.info("5.0", ALL).status, 200)
+            harness.wait_until(lambda: self.calls() >= len(ALL) + renewed and not self.fetches(running=True), "renewed")
+            self.assertEqual(self.calls(), len(ALL) + renewed)
+
+
 class Places(Many):
     def test_without_a_place_for_its_stream_a_call_begins_nothing(self):
         self.begin(consumers=[Consumer("old", admin="true", quota=9), Consumer("other"), Consumer("third")],
