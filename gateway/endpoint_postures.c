@@ -12,24 +12,26 @@
 /* Strong: the same tag means the same bytes. A result never changes, so what picks the bytes of it
  * names them. */
 static void
-make_etag(const struct request *r, uint64_t hide, char tag[35])
+make_etag(const struct request *r, const struct endpoint_view *view, char tag[35])
 {
 	struct {
 		uint64_t result, position, fields, hide;
 		uint8_t consumer[8], grant[8], query[sizeof r->cursor.query];
-		uint32_t limit, route;
+		uint32_t limit;
+		uint16_t form, by;
 	} parts = {
 	    .result = cache_manifest(r->source->result)->id,
-	    .position = r->cursor.position,
-	    .fields = r->source->query.fields,
-	    .hide = hide,
-	    .limit = r->cursor.limit,
-	    .route = r->routed.route == ROUTE_POSTURE,
+	    .position = view->position,
+	    .fields = view->fields,
+	    .hide = view->hide,
+	    .limit = view->limit,
+	    .form = (uint16_t)view->form,
+	    .by = (uint16_t)view->by,
 	};
 	uint8_t mac[SHA256_BYTES];
 	memcpy(parts.consumer, r->consumer->tag, sizeof parts.consumer);
 	memcpy(parts.grant, r->consumer->grant, sizeof parts.grant);
-	memcpy(parts.query, r->cursor.query, sizeof parts.query);
+	memcpy(parts.query, r->walking ? r->cursor.query : r->source->digest, sizeof parts.query);
 	crypto_hmac(r->gateway->signing_key, &parts, sizeof parts, mac);
 	tag[0] = '"';
 	crypto_hex(mac, 16, tag + 1);
@@ -70,8 +72,21 @@ cache_headers(struct request *r, const char *etag)
 	}
 }
 
-static enum step
-answer_corrupt(struct request *r, enum status st)
+bool
+endpoint_not_modified(struct request *r, const struct endpoint_view *view)
+{
+	char etag[35];
+	make_etag(r, view, etag);
+	cache_headers(r, etag);
+	/* of a POST a 304 would say nothing (RFC 9110 13.1.2) */
+	if (r->method == METHOD_POST || !conditions_match(&r->conditions, etag))
+		return false;
+	r->response.http = 304;
+	return true;
+}
+
+enum step
+endpoint_failed(struct request *r, enum status st)
 {
 	if (st == STATUS_NOT_FOUND)
 		return request_problem(
@@ -94,7 +109,7 @@ keep_query(const struct request *r)
 enum step
 endpoint_page(struct request *r, struct page *p)
 {
-	char etag[35];
+	bool one = r->routed.route == ROUTE_POSTURE;
 	if (!r->walking) {
 		p->cursor = (struct cursor){
 		    .result = cache_manifest(r->source->result)->id,
@@ -107,23 +122,24 @@ endpoint_page(struct request *r, struct page *p)
 	/* for each page: since the first one the grant may have become another */
 	enum status st = answer_count(&p->answer, &p->total);
 	if (st != STATUS_OK)
-		return answer_corrupt(r, st);
+		return endpoint_failed(r, st);
 	r->cursor = p->cursor;
 	/* what is not there has no validator that could match, not even "*" */
-	if (r->routed.route == ROUTE_POSTURE && p->total == 0)
-		return answer_corrupt(r, STATUS_NOT_FOUND);
-	make_etag(r, p->answer.hide, etag);
-	cache_headers(r, etag);
-	/* of a POST a 304 would say nothing (RFC 9110 13.1.2) */
-	if (r->method != METHOD_POST && conditions_match(&r->conditions, etag)) {
-		r->response.http = 304;
+	if (one && p->total == 0)
+		return endpoint_failed(r, STATUS_NOT_FOUND);
+	const struct endpoint_view view = {
+	    .position = p->cursor.position,
+	    .fields = r->source->query.fields,
+	    .hide = p->answer.hide,
+	    .limit = p->cursor.limit,
+	    .form = one ? FORM_ONE : FORM_PAGE,
+	};
+	if (endpoint_not_modified(r, &view))
 		return STEP_respond;
-	}
 	response_header(&r->response, "Content-Type", "application/json");
-	st = r->routed.route == ROUTE_POSTURE ? page_write_one(p, &r->response.body)
-					      : page_write(p, &r->response.body);
+	st = one ? page_write_one(p, &r->response.body) : page_write(p, &r->response.body);
 	if (st != STATUS_OK)
-		return answer_corrupt(r, st);
+		return endpoint_failed(r, st);
 	if (p->next[0] != '\0' && !keep_query(r))
 		return request_problem_later(r, STATUS_STORE_FAILED, 0);
 	if (p->next[0] != '\0')
@@ -155,22 +171,27 @@ hidden_members(const struct request *r)
 	return hide;
 }
 
+struct answer
+endpoint_rows(const struct request *r)
+{
+	return (struct answer){
+	    .cache = r->gateway->cache,
+	    .result = r->source->result,
+	    .filter = source_filter(r, r->source),
+	    .matches = r->source->matches,
+	};
+}
+
 enum step
 endpoint_postures(struct request *r)
 {
 	struct page page = {
-	    .answer =
-		{
-		    .cache = r->gateway->cache,
-		    .result = r->source->result,
-		    .filter = source_filter(r, r->source),
-		    .matches = r->source->matches,
-		    .fields = r->source->query.fields,
-		    .hide = hidden_members(r),
-		},
+	    .answer = endpoint_rows(r),
 	    .cursor = r->cursor,
 	    .key = r->gateway->signing_key,
 	    .path = "/v1/postures",
 	};
+	page.answer.fields = r->source->query.fields;
+	page.answer.hide = hidden_members(r);
 	return endpoint_page(r, &page);
 }

@@ -20,10 +20,27 @@ endpoint_f endpoint_fetch, endpoint_fetches;    /* endpoint_fetches.c; below /ad
 endpoint_f endpoint_budget, endpoint_consumers; /* endpoint_admin.c */
 endpoint_f endpoint_migration;                  /* endpoint_migration.c */
 endpoint_f endpoint_postures;                   /* endpoint_postures.c */
+endpoint_f endpoint_summary;                    /* endpoint_summary.c */
 endpoint_f endpoint_policies, endpoint_hosts;   /* endpoint_policies.c */
 endpoint_f endpoint_auth, endpoint_pcrs_policy_list, endpoint_pcrs_hostids,
     endpoint_pcrs_posture_info; /* endpoint_legacy.c */
 endpoint_f endpoint_metrics;    /* endpoint_metrics.c */
+
+/* The postures that answer the request: the rows of r->source->result, under the grant. */
+struct answer endpoint_rows(const struct request *r);
+
+/* What picks the bytes of an answer, beside its result, the consumer and the grant. */
+struct endpoint_view {
+	uint64_t position, fields, hide;
+	uint32_t limit;
+	enum endpoint_form { FORM_PAGE, FORM_ONE, FORM_SUMMARY } form;
+	unsigned by;
+};
+/* Writes validator and cache headers of an answer from r->source->result. True: the caller has it
+ * already, and the answer has become a 304. */
+bool endpoint_not_modified(struct request *r, const struct endpoint_view *view);
+/* An answer from r->source->result failed: the problem it becomes, logged where it is damage. */
+enum step endpoint_failed(struct request *r, enum status st);
 
 /* The answer of any endpoint whose data are the records of r->result: validators and cache headers,
  * 304, the page, its Link. Of p->cursor it fills in what begins a walk. */

@@ -92,6 +92,9 @@ step_parse(struct request *r)
 	case ROUTE_POSTURES_QUERY:
 		st = parse_body(r);
 		break;
+	case ROUTE_POSTURES_SUMMARY:
+		st = parse_url(r, QUERY_SUMMARY);
+		break;
 	case ROUTE_POSTURE:
 		if (r->routed.id == 0)
 			return request_problem(

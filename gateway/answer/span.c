@@ -4,7 +4,7 @@
 #include "gateway/base/limits.h"
 #include "gateway/fetch/normalise.h"
 
-/* a count gives its read transaction back after so many blocks of rows */
+/* a walk over all rows gives its read transaction back after so many blocks of them */
 #define BLOCKS_PER_VIEW 64
 
 /* Walks the rows of a result, block by block. */
@@ -165,35 +165,66 @@ answer_take(const struct answer *a, uint64_t from, uint64_t most_records, size_t
 	return st;
 }
 
-enum status
-answer_count(const struct answer *a, uint64_t *ret_total)
+/* The rows of one block that match. */
+static enum status
+give_runs(const struct filter *filter, const struct row *rows, size_t count, answer_rows_f *give,
+    void *ctx)
 {
-	if (a->matches != NULL) {
-		*ret_total = matches_total(a->matches);
-		return STATUS_OK;
+	enum status st = STATUS_OK;
+	size_t run;
+	if (filter_passes_all(filter))
+		return give(ctx, rows, count);
+	/* the row behind a run does not match, and is passed over with it */
+	for (size_t i = 0; i < count && st == STATUS_OK; i += run + 1) {
+		run = 0;
+		while (i + run < count && filter_match(filter, &rows[i + run]))
+			run++;
+		if (run > 0)
+			st = give(ctx, rows + i, run);
 	}
-	if (filter_passes_all(&a->filter)) {
-		*ret_total = cache_manifest(a->result)->records;
-		return STATUS_OK;
-	}
+	return st;
+}
+
+enum status
+answer_rows(const struct answer *a, answer_rows_f *rows, void *ctx)
+{
 	struct walk w = {.a = a};
-	uint64_t total = 0;
 	enum status st = STATUS_OK;
 	while (st == STATUS_OK) {
 		st = cache_view_open(a->cache, &w.view);
 		for (int blocks = 0; st == STATUS_OK && blocks < BLOCKS_PER_VIEW; blocks++) {
 			st = walk_load(&w);
-			if (st != STATUS_OK)
-				break;
-			for (size_t i = 0; i < w.count; i++)
-				total += filter_match(&a->filter, &w.rows[i]);
+			if (st == STATUS_OK)
+				st = give_runs(&a->filter, w.rows, w.count, rows, ctx);
 			walk_skip(&w, w.count);
 		}
 		cache_view_close(w.view);
 		w.view = NULL;
 	}
-	if (st != STATUS_NOT_FOUND)
-		return st;
-	*ret_total = total;
+	return st == STATUS_NOT_FOUND ? STATUS_OK : st;
+}
+
+static enum status
+add_up(void *ctx, const struct row *rows, size_t count)
+{
+	uint64_t *total = ctx;
+	(void)rows;
+	*total += count;
 	return STATUS_OK;
+}
+
+enum status
+answer_count(const struct answer *a, uint64_t *ret_total)
+{
+	uint64_t total = 0;
+	enum status st = STATUS_OK;
+	if (a->matches != NULL)
+		total = matches_total(a->matches);
+	else if (filter_passes_all(&a->filter))
+		total = cache_manifest(a->result)->records;
+	else
+		st = answer_rows(a, add_up, &total);
+	if (st == STATUS_OK)
+		*ret_total = total;
+	return st;
 }

@@ -36,6 +36,13 @@ struct answer_span {
 enum status answer_take(const struct answer *a, uint64_t from, uint64_t most_records,
     size_t most_bytes, struct buf *out, struct answer_span *ret) NODISCARD;
 
+/* Gives the rows that match, in their order and in runs, each borrowed for the call; within short
+ * views, so `rows` may not wait for anything. Nothing is read but rows.
+ *   STATUS_OK, STATUS_CORRUPT, STATUS_STORE_FAILED, STATUS_BUSY, STATUS_NO_MEMORY, or what `rows`
+ *   said (which is never STATUS_NOT_FOUND) and ended the walk with */
+typedef enum status answer_rows_f(void *ctx, const struct row *rows, size_t count);
+enum status answer_rows(const struct answer *a, answer_rows_f *rows, void *ctx) NODISCARD;
+
 /* How many records match, in all. */
 enum status answer_count(const struct answer *a, uint64_t *ret_total) NODISCARD;
 

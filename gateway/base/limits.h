@@ -14,6 +14,7 @@
 #define LIMIT_QUERY_ERRORS 64                          /* problems told at once; the rest is summed up */
 #define LIMIT_PAGE_RECORDS 1000                        /* the contract */
 #define LIMIT_PAGE_BYTES (8 * MIB)                     /* the contract: a page over it is cut early */
+#define LIMIT_SUMMARY_GROUPS 250000                    /* groups of one summary: about as many as LIMIT_PAGE_BYTES has room for */
 #define LIMIT_PIECE_BYTES (3 * LIMIT_RECORD_BYTES)     /* of a streamed answer: a record that is held back, and what one view gives beside it */
 #define LIMIT_ARENA_BYTES (64 * MIB)                   /* all small things of one request; 400,000 IDs are 3.2 MB */
 #define LIMIT_CANON_BYTES (9 * MIB)                    /* canonical text: 400,000 IDs of 19 digits and a comma, and the rest */

@@ -23,6 +23,7 @@ STATUS(VERSION_ENDED, 410, NEVER, "version-ended", "This version is no longer an
 STATUS(TOO_LARGE, 413, NEVER, "too-large", "The request is too large")
 STATUS(URI_TOO_LONG, 414, NEVER, "uri-too-long", "The URL is too long")
 STATUS(UNSUPPORTED_MEDIA, 415, NEVER, "unsupported-media-type", "The body's media type is not supported")
+STATUS(TOO_MANY_GROUPS, 422, NEVER, "too-many-groups", "The summary would have too many groups")
 STATUS(QUOTA_EXCEEDED, 429, NEVER, "quota-exceeded", "The consumer's quota of queries to the upstream is used up")
 STATUS(CLIENT_GONE, 499, NEVER, "", "The client is gone")
 

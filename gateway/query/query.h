@@ -107,7 +107,7 @@ struct query {
 	int64_t scanned_since, scanned_from, scanned_to;
 	int64_t changed_since;
 	/* view */
-	unsigned by;     /* enum query_by; only of a summary */
+	unsigned by;     /* enum query_by; only of a summary; 0: not given */
 	uint64_t fields; /* bits of member numbers; 0: all */
 	unsigned limit;  /* 1-1000 */
 	bool limit_given;

@@ -146,7 +146,7 @@ PARAM(scannedTo, DATE_TO, scanned_to, NONE, 0, 0, FILTER, IN_SEARCH, "lastScanDa
 PARAM(changedSince, DATE_FROM, changed_since, NONE, 0, 0, FILTER, IN_SEARCH,
 	"statusChangedSince", "Changed at this time or later.")
 PARAM(by, SET, by, BY, 0, 0, VIEW, IN(SUMMARY), "",
-	"What to count by.")
+	"What to count by; without it status.")
 PARAM(fields, FIELDS, fields, NONE, 0, 0, VIEW, IN(POSTURES) | IN(POSTURE), "",
 	"Members of a posture to show; without it all of them.")
 PARAM(limit, NUMBER, limit, NONE, 1, LIMIT_PAGE_RECORDS, VIEW,
@@ -165,7 +165,6 @@ EXCLUDES(cursor, ALL & ~(BIT(cursor) | BIT(limit)))
 NEEDS(scannedFrom, scannedTo)
 NEEDS(scannedTo, scannedFrom)
 ONE_OF(IN_SEARCH, BIT(policy) | BIT(posture))
-ONE_OF(IN(SUMMARY), BIT(by))
 
 #undef SET
 #undef WORD

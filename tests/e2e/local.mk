@@ -28,7 +28,8 @@ E2E_TESTS = \
 	tests/e2e/test_openapi.py \
 	tests/e2e/test_policies.py \
 	tests/e2e/test_postures.py \
-	tests/e2e/test_sharing.py
+	tests/e2e/test_sharing.py \
+	tests/e2e/test_summary.py
 TESTS += $(E2E_TESTS)
 EXTRA_DIST += $(E2E_TESTS) tests/e2e/harness.py tests/e2e/fakeapp.py tests/e2e/reference.py \
 	tests/e2e/openapi.py tests/e2e/scenes.py tests/e2e/speaker.py \

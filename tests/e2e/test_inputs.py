@@ -11,8 +11,8 @@ import harness
 SIMULATOR = {"policies": 2, "hosts": 4, "controls": 6, "rate": 0, "concurrency": 0, "empty_hosts": 0}
 ORIGIN = "https://app.example"
 OPEN = ["/healthz", "/readyz", "/metrics"]
-KEYED = ["/v1/postures?policy=1001", "/v1/postures/10000000001", "/v1/policies", "/v1/policies/1001/hosts",
-         "/v1/fetches", "/v1/fetches/1", "/admin/v1/fetches", "/admin/v1/fetches/1", "/admin/v1/budget",
+KEYED = ["/v1/postures?policy=1001", "/v1/postures/summary?policy=1001", "/v1/postures/10000000001",
+         "/v1/policies", "/v1/policies/1001/hosts", "/v1/fetches", "/v1/fetches/1", "/admin/v1/fetches", "/admin/v1/fetches/1", "/admin/v1/budget",
          "/admin/v1/consumers"]
 NO_IDS = ["-1", "0", "9223372036854775808", "18446744073709551616", "1e3", "%201", "0x1", "%D9%A1", "1.0", "%2b1",
           "1'--", "{{7*7}}", "1%0d%0aX:y", "01x"]

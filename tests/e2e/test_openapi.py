@@ -142,6 +142,8 @@ class Browsers(harness.StackTest):
 # --- parameters: all that the document says of them, one by one
 
 def text_of(value):
+    if isinstance(value, list):
+        return ",".join(map(text_of, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
@@ -197,6 +199,7 @@ def plain(answer):
 
 # what needs no other, or must stand alone
 ALONE = {"policy", "posture", "cursor"}
+SEARCHES = {"listPostures", "summarizePostures"}
 CASE_MATTERS = {"fields"}
 
 
@@ -210,7 +213,7 @@ class Parameters(harness.StackTest):
 
     def ask(self, operation, values, headers=None, version=None):
         target = operation.path.replace("{id}", "1001").replace("{version}", version or newest(operation))
-        base = {"policy": "1001"} if operation.id == "listPostures" and not ALONE & set(values) else {}
+        base = {"policy": "1001"} if operation.id in SEARCHES and not ALONE & set(values) else {}
         target += "?" + harness.query_string({**base, **values})
         body = scenes.asked_by_host(1001, 5000001) if operation.method == "POST" else None
         headers = {"Cache-Control": "only-if-cached"} if headers is None else headers

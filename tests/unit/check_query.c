@@ -438,8 +438,14 @@ START_TEST(takes_only_what_the_call_takes)
 	ck_status(parse_use(QUERY_SUMMARY, "policy=1&by=criticality,policyId&status=Failed", &q),
 	    STATUS_OK);
 	ck_assert_uint_eq(q.by, QUERY_BY_CRITICALITY | QUERY_BY_POLICY);
-	ck_status(parse_use(QUERY_SUMMARY, "policy=1&fields=id&limit=3", &q), STATUS_BAD_REQUEST);
-	ck_assert_str_eq(told(), "fields limit by");
+	ck_status(parse_use(QUERY_SUMMARY, "policy=1", &q), STATUS_OK);
+	ck_assert_uint_eq(q.by, 0);
+	ck_status(
+	    parse_use(QUERY_SUMMARY, "fields=id&limit=3&cursor=x&format=json&partial=false", &q),
+	    STATUS_BAD_REQUEST);
+	ck_assert_str_eq(told(), "fields limit cursor format partial policy");
+	ck_status(parse_use(QUERY_POSTURES, "policy=1&by=status", &q), STATUS_BAD_REQUEST);
+	ck_assert_str_eq(told(), "by");
 	ck_status(parse_use(QUERY_POLICIES, "evaluatedSince=2026-01-01&limit=5", &q), STATUS_OK);
 	ck_status(parse_use(QUERY_POLICIES, "cursor=x&evaluatedSince=2026-01-01", &q),
 	    STATUS_BAD_REQUEST);

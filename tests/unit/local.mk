@@ -8,8 +8,8 @@ UNIT_TESTS = \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
 	tests/unit/check_reader \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split \
-	tests/unit/check_stats tests/unit/check_sunset tests/unit/check_token tests/unit/check_usage \
-	tests/unit/check_versions
+	tests/unit/check_stats tests/unit/check_summary tests/unit/check_sunset tests/unit/check_token \
+	tests/unit/check_usage tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
@@ -95,6 +95,10 @@ tests_unit_check_split_LDADD = libfetch.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_L
 tests_unit_check_stats_SOURCES = tests/unit/check_stats.c tests/unit/unit.h
 tests_unit_check_stats_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_stats_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_summary_SOURCES = tests/unit/check_summary.c tests/unit/unit.h
+tests_unit_check_summary_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_summary_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
+	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_token_SOURCES = tests/unit/check_token.c tests/unit/unit.h
 tests_unit_check_token_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_token_LDADD = libfront.a libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
