@@ -6,6 +6,7 @@ EXTRA_DIST += \
 	tests/bench/memory.py \
 	tests/bench/hot.py \
 	tests/bench/deep.py \
+	tests/bench/summary.py \
 	tests/bench/legacy.py \
 	tests/bench/peer.py \
 	tests/bench/nginx.conf.in
