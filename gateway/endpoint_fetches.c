@@ -140,7 +140,7 @@ endpoint_fetches(struct request *r)
 {
 	struct flight **list;
 	size_t count;
-	enum status st = query_parse(&r->arena, QUERY_FETCHES, NULL, r->routed.query,
+	enum status st = query_parse(&r->arena, QUERY_FETCHES, FORMAT_JSON, NULL, r->routed.query,
 	    r->routed.query_len, &r->source->query, &r->errors);
 	if (r->errors.count > 0)
 		return request_problem_errors(r, NULL);

@@ -126,8 +126,9 @@ on_listed(void *ctx, const struct reader_record *rec)
 }
 
 static enum status
-make_piece(struct pcrs_list *l, struct buf *piece, bool *ret_end)
+make_piece(void *list, struct buf *piece, bool *ret_end)
 {
+	struct pcrs_list *l = list;
 	enum reader_state state = READER_MORE;
 	enum status st = STATUS_OK;
 	l->piece = piece;
@@ -146,28 +147,16 @@ make_piece(struct pcrs_list *l, struct buf *piece, bool *ret_end)
 	return st == STATUS_OK ? piece->err : st;
 }
 
-/* The first was made before the status left, and stands where an answer of known length would. */
+/* What is longer than the piece that is made before the status leaves is an answer as long as its reader
+ * takes. */
 static enum status
-next_of_list(void *request, struct buf *piece, bool *ret_end)
-{
-	struct request *r = request;
-	struct buf *first = &r->response.body;
-	if (first->len == 0)
-		return make_piece(r->legacy->list, piece, ret_end);
-	buf_add(piece, first->data, first->len);
-	buf_fini(first);
-	return piece->err;
-}
-
-/* What is longer than a piece is an answer as long as its reader takes. */
-static enum status
-stream_list(struct request *r)
+stream_list(struct request *r, struct pcrs_list *list)
 {
 	bool bare = r->method == METHOD_HEAD;
 	if (!bare && !legacy_enter(r))
 		return STATUS_BUSY;
-	r->response.next = next_of_list;
-	r->response.next_ctx = r;
+	r->response.next = make_piece;
+	r->response.next_ctx = list;
 	return STATUS_OK;
 }
 
@@ -184,12 +173,11 @@ answer_list(struct request *r, struct pcrs_list *list)
 {
 	struct legacy *l = r->legacy;
 	bool end;
-	l->list = list;
 	open_list(r, &l->reader);
 	l->reading = true;
 	enum status st = make_piece(list, &r->response.body, &end);
 	if (st == STATUS_OK && !end)
-		st = stream_list(r);
+		st = stream_list(r, list);
 	if (st == STATUS_OK)
 		return answer_json(r);
 	l->records = l->bytes = 0;

@@ -24,7 +24,7 @@ choose_media(struct request *r)
 enum step
 endpoint_migration(struct request *r)
 {
-	enum status st = query_parse(&r->arena, QUERY_MIGRATION, NULL, r->routed.query,
+	enum status st = query_parse(&r->arena, QUERY_MIGRATION, FORMAT_JSON, NULL, r->routed.query,
 	    r->routed.query_len, &r->source->query, &r->errors);
 	if (r->errors.count > 0 || (st == STATUS_OK && !choose_media(r)))
 		return request_problem_errors(r, NULL);

@@ -1,4 +1,4 @@
-/* Pages of postures, and one posture; the writing of a page of anything. */
+/* Pages of postures, whole results of them, and one posture; the writing of a page of anything. */
 #include "config.h"
 
 #include <inttypes.h>
@@ -39,6 +39,7 @@ make_etag(const struct request *r, const struct endpoint_view *view, char tag[35
 	tag[34] = '\0';
 }
 
+/* etag: NULL where there is none. */
 static void
 cache_headers(struct request *r, const char *etag)
 {
@@ -49,7 +50,8 @@ cache_headers(struct request *r, const char *etag)
 	/* what is stale by a moment has a negative one already */
 	int64_t ttl = now < m->fresh_until_ms ? (m->fresh_until_ms - now) / 1000
 					      : -((now - m->fresh_until_ms) / 1000 + 1);
-	response_header(resp, "ETag", "%s", etag);
+	if (etag != NULL)
+		response_header(resp, "ETag", "%s", etag);
 	response_header(resp, "Age", "%" PRId64, age);
 	response_header(
 	    resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
@@ -182,6 +184,94 @@ endpoint_rows(const struct request *r)
 	};
 }
 
+/* --- whole results */
+
+static const struct {
+	enum media media;
+	enum export_form form;
+} exports[] = {
+    [FORMAT_NDJSON] = {MEDIA_NDJSON, EXPORT_NDJSON},
+    [FORMAT_CSV] = {MEDIA_CSV, EXPORT_CSV},
+};
+
+/* A name that every file system takes, by the time that the result is of. */
+static void
+name_file(struct request *r)
+{
+	char text[CLOCK_TEXT_BYTES], *to = text;
+	clock_text(cache_manifest(r->source->result)->fetched_at_ms / 1000, text);
+	for (const char *at = text; *at != '\0'; at++)
+		if (*at != '-' && *at != ':')
+			*to++ = *at;
+	*to = '\0';
+	response_header(
+	    &r->response, "Content-Disposition", "attachment; filename=\"postures-%s.csv\"", text);
+}
+
+static void
+export_headers(struct request *r)
+{
+	enum query_format format = r->source->query.format;
+	cache_headers(r, NULL);
+	response_header(&r->response, "Content-Type", "%s", media_type(exports[format].media));
+	if (format == FORMAT_CSV)
+		name_file(r);
+	/* a CSV has no other place to say so */
+	if (!cache_manifest(r->source->result)->complete)
+		response_header(&r->response, "Warning",
+		    "299 posturegate \"Incomplete: see result.complete in a page or NDJSON\"");
+}
+
+/* In HTTP/1.0 a body without a length ends where the connection does. NDJSON tells by its last line
+ * that it is whole, and a CSV by nothing. */
+static bool
+would_hide_a_break(const struct request *r)
+{
+	return r->source->query.format == FORMAT_CSV &&
+	       strcmp(request_param(r, "SERVER_PROTOCOL"), "HTTP/1.0") == 0;
+}
+
+/* The first piece is made before the status leaves: what fails by then is told by a status, and what
+ * fits into it has a length. */
+static enum step
+answer_whole(struct request *r, const struct answer *a)
+{
+	bool end;
+	struct export *e = arena_alloc(&r->arena, sizeof *e);
+	r->response.next = export_next;
+	r->response.next_ctx = e;
+	export_headers(r);
+	if (r->method == METHOD_HEAD)
+		return STEP_respond;
+	if (e == NULL)
+		return request_problem(r, STATUS_NO_MEMORY, NULL);
+	if (!workers_enter(r->worker, WORKER_EXPORTING, r->consumer))
+		return request_problem_later(r, STATUS_BUSY, 0);
+	export_init(e, a, exports[r->source->query.format].form);
+	r->export = e;
+	enum status st = export_next(e, &r->response.body, &end);
+	if (st != STATUS_OK)
+		return endpoint_failed(r, st);
+	if (end)
+		r->response.next = NULL;
+	else if (would_hide_a_break(r))
+		return request_problem(r, STATUS_BAD_REQUEST,
+		    "A CSV of this size needs HTTP/1.1: in HTTP/1.0 nobody could tell its end from "
+		    "a broken transfer.");
+	return STEP_respond;
+}
+
+void
+endpoint_export_fini(struct request *r)
+{
+	if (r->export == NULL)
+		return;
+	export_fini(r->export);
+	workers_leave(r->worker, WORKER_EXPORTING);
+}
+
+/* --- pages */
+
 enum step
 endpoint_postures(struct request *r)
 {
@@ -193,5 +283,6 @@ endpoint_postures(struct request *r)
 	};
 	page.answer.fields = r->source->query.fields;
 	page.answer.hide = hidden_members(r);
-	return endpoint_page(r, &page);
+	return r->source->query.format == FORMAT_JSON ? endpoint_page(r, &page)
+						      : answer_whole(r, &page.answer);
 }

@@ -46,6 +46,9 @@ enum step endpoint_failed(struct request *r, enum status st);
  * 304, the page, its Link. Of p->cursor it fills in what begins a walk. */
 enum step endpoint_page(struct request *r, struct page *p);
 
+/* Leaves the class of workers and frees what a whole result holds. Fine if the answer is none. */
+void endpoint_export_fini(struct request *r);
+
 /* A fetch as a JSON object: also the body of a 202. The estimate is fetch_estimate_ms()'s. */
 enum fetch_shown {
 	FETCH_HIDES_COUNTS = 1, /* of records that the grant may hide */

@@ -73,6 +73,7 @@ static const char *const values_state_credential[] = {
 static const char *const values_class_worker[WORKER_CLASSES] = {
     [WORKER_WAITING] = "fetch",
     [WORKER_STREAMING] = "stream",
+    [WORKER_EXPORTING] = "export",
 };
 
 static const char *const values_version[] = {PACKAGE_VERSION};

@@ -215,14 +215,18 @@ log_request(struct request *r, size_t bytes, int64_t took_us, enum status sent)
 					 : " broken=1");
 }
 
-/* Piece by piece. What fails on the way breaks the transfer: the status has left already. */
+/* The beginning, if there is one already, then piece by piece. What fails on the way breaks the
+ * transfer: the status has left already. */
 static enum status
 send_pieces(struct request *r, const struct buf *head, size_t *ret_bytes)
 {
 	struct buf piece;
 	bool end = false;
 	buf_init(&piece, LIMIT_PIECE_BYTES);
+	*ret_bytes = r->response.body.len;
 	enum status st = fcgi_stream(r->fcgi, head->data, head->len);
+	if (st == STATUS_OK && *ret_bytes > 0)
+		st = fcgi_stream(r->fcgi, r->response.body.data, *ret_bytes);
 	while (st == STATUS_OK && !end) {
 		buf_reset(&piece);
 		st = r->response.next(r->response.next_ctx, &piece, &end);
@@ -332,6 +336,7 @@ request_serve(void *gateway, struct worker *w, struct fcgi *f)
 	}
 
 	legacy_fini(&r);
+	endpoint_export_fini(&r);
 	response_fini(&r.response);
 	source_fini(&r.first);
 	arena_fini(&r.arena);

@@ -12,8 +12,6 @@
 #include "gateway/legacy/sunset.h"
 #include "gateway/request_state.h"
 
-struct pcrs_list;
-
 struct legacy {
 	enum upstream_api api;
 	const char *version; /* "1.0" */
@@ -36,10 +34,8 @@ struct legacy {
 	struct reader reader; /* of the source at hand, if `reading` */
 	bool reading, head_left;
 	struct legacy_stream stream;
-	bool placed;    /* in that class of workers */
-	bool streaming; /* the stream is initialised */
-	/* of lists */
-	struct pcrs_list *list;  /* endpoint_legacy.c's; it reads with `reader` */
+	bool placed;             /* in that class of workers */
+	bool streaming;          /* the stream is initialised */
 	uint64_t records, bytes; /* given, of other answers than postures */
 };
 

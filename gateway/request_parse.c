@@ -7,6 +7,20 @@
 #include "gateway/fetch/normalise.h"
 #include "gateway/request_legacy.h"
 
+/* The format where none is given: what Accept prefers of what the endpoint offers. */
+static enum query_format
+preferred(const struct request *r)
+{
+	switch (r->media) {
+	case MEDIA_NDJSON:
+		return FORMAT_NDJSON;
+	case MEDIA_CSV:
+		return FORMAT_CSV;
+	default:
+		return FORMAT_JSON;
+	}
+}
+
 static enum status
 parse_body(struct request *r)
 {
@@ -18,8 +32,8 @@ parse_body(struct request *r)
 	buf_init(&body, LIMIT_BODY_BYTES);
 	st = fcgi_read_body(r->fcgi, &body, len);
 	if (st == STATUS_OK)
-		st = query_parse_json(&r->arena, QUERY_POSTURES, normal_member_find, body.data,
-		    body.len, &r->source->query, &r->errors);
+		st = query_parse_json(&r->arena, QUERY_POSTURES, preferred(r), normal_member_find,
+		    body.data, body.len, &r->source->query, &r->errors);
 	buf_fini(&body);
 	return st;
 }
@@ -28,8 +42,6 @@ parse_body(struct request *r)
 static void
 refuse_unserved(struct request *r)
 {
-	if (r->source->query.format != FORMAT_JSON)
-		query_errors_add(&r->errors, "format", "only json is served so far");
 	if (r->source->query.partial)
 		query_errors_add(&r->errors, "partial", "only false is served so far");
 }
@@ -54,8 +66,8 @@ take_cursor(struct request *r)
 static enum status
 parse_url(struct request *r, enum query_use use)
 {
-	return query_parse(&r->arena, use, normal_member_find, r->routed.query, r->routed.query_len,
-	    &r->source->query, &r->errors);
+	return query_parse(&r->arena, use, preferred(r), normal_member_find, r->routed.query,
+	    r->routed.query_len, &r->source->query, &r->errors);
 }
 
 /* The policy of a path. */

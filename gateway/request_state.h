@@ -7,6 +7,7 @@
 #ifndef GATEWAY_REQUEST_STATE_H
 #define GATEWAY_REQUEST_STATE_H
 
+#include "gateway/answer/export.h"
 #include "gateway/answer/page.h"
 #include "gateway/base/arena.h"
 #include "gateway/front/conditions.h"
@@ -88,6 +89,7 @@ struct request {
 	unsigned refreshes;           /* fetches begun that nobody waits for */
 	/* answer */
 	struct response response;
+	struct export *export; /* of a whole result: it is in that class of workers; else NULL */
 	enum status status;
 };
 

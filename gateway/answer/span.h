@@ -1,6 +1,6 @@
 /* The records of an answer: source × residual filter and grant × record transform.
  *
- * Every framing (page now; whole results and legacy arrays later) gets its records here, as runs
+ * A page gets its records here, as runs
  * of JSON text joined by commas. Unfiltered and untransformed runs are copied as whole slices of
  * the store; nothing is looked at record by record.
  *

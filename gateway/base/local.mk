@@ -6,6 +6,7 @@ libbase_a_SOURCES = \
 	gateway/base/buf.c gateway/base/buf.h \
 	gateway/base/clock.c gateway/base/clock.h gateway/base/clock_system.c \
 	gateway/base/codec.c gateway/base/codec.h \
+	gateway/base/csv.c gateway/base/csv.h \
 	gateway/base/crypto.c gateway/base/crypto.h \
 	gateway/base/form.c gateway/base/form.h \
 	gateway/base/ids.c gateway/base/ids.h \

@@ -95,7 +95,7 @@ static const uint8_t rows[64] = {
 
 #define NO_ROW UINT8_MAX
 
-static_assert(ARRAY_LEN(names) <= 60, "60 to 63 leave the body");
+static_assert(ARRAY_LEN(names) <= NORMAL_MEMBERS_MOST, "60 to 63 leave the body");
 static_assert(ROWS <= 64, "a number has six bits");
 
 /* Texts longer than these are never put into a memo: the member stays as it came. With a name of
@@ -132,6 +132,15 @@ normal_member_find(const char *name, size_t len)
 		if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
 			return (int)i;
 	return -1;
+}
+
+uint8_t
+normal_member_at(size_t place)
+{
+	for (size_t i = 0; i < ROWS; i++)
+		if (table[i].name != NULL && place-- == 0)
+			return table[i].number;
+	return NORMAL_UNKNOWN;
 }
 
 /* --- small readers */
@@ -1178,6 +1187,19 @@ normalise_inverse(
 }
 
 /* --- views */
+
+enum status
+normal_values(const char *body, size_t len, struct normal_value *ret)
+{
+	struct parts parts;
+	if (!take_apart(body, len, &parts))
+		return STATUS_CORRUPT;
+	for (size_t i = 0; i < ROWS; i++)
+		if (table[i].name != NULL)
+			*ret++ =
+			    (struct normal_value){parts.values[i].value, parts.values[i].value_len};
+	return STATUS_OK;
+}
 
 enum status
 normal_project(

@@ -29,10 +29,12 @@
 
 /* The normalised members in their order, e.g. for `fields`. The index is the member's number for
  * ever in cursors: new ones go to the end of the numbering, whatever their place in the order. */
-size_t normal_member_count(void);             /* at most 60 */
+size_t normal_member_count(void);             /* at most NORMAL_MEMBERS_MOST */
 const char *normal_member_name(size_t index); /* NULL beyond the end */
 /* The number of the member with this name, or -1. */
 int normal_member_find(const char *name, size_t len);
+/* The number of the member that stands at this place of the order (below normal_member_count()). */
+uint8_t normal_member_at(size_t place);
 
 /* Appends the normalised text to body and the memo to memo; fills row (not the parts that the
  * cache sets). The body is at most 4 KiB longer than the record.
@@ -98,6 +100,16 @@ void normal_slices_write(const struct normal_slices *slices, struct buf *out);
 /* What a row tells of a date: seconds since 1970, ROW_DATE_NONE or ROW_DATE_UNREADABLE. NULL: absent.
  */
 uint32_t normal_date(const struct split_member *m);
+
+/* The values of a posture in the order of its members, borrowed from the body; unknown members are
+ * passed over. `ret` has room for NORMAL_MEMBERS_MOST, normal_member_count() are filled.
+ * STATUS_OK, or STATUS_CORRUPT if the body is no normalised text. */
+#define NORMAL_MEMBERS_MOST 60
+struct normal_value {
+	const char *at;
+	size_t len;
+};
+enum status normal_values(const char *body, size_t len, struct normal_value *ret) NODISCARD;
 
 /* Appends the posture cut down to what a view shows: only members whose bit (1 << number) is set
  * in `keep` (unknown members: only if keep_unknown), those in `hide` as null. STATUS_CORRUPT if

@@ -11,8 +11,8 @@
 /* what it says, beyond the few headers that every page may read */
 #define ANSWER_HEADERS                                                                             \
 	"ETag, Age, Link, Location, Retry-After, Cache-Status, Preference-Applied, Allow, "        \
-	"Deprecation, Sunset, WWW-Authenticate, X-RateLimit-Limit, X-RateLimit-Remaining, "        \
-	"X-RateLimit-ToWait-Sec, X-RateLimit-Window-Sec, Warning"
+	"Content-Disposition, Deprecation, Sunset, WWW-Authenticate, X-RateLimit-Limit, "          \
+	"X-RateLimit-Remaining, X-RateLimit-ToWait-Sec, X-RateLimit-Window-Sec, Warning"
 #define PREFLIGHT_S 7200 /* the longest that every browser keeps one */
 
 const char *

@@ -22,7 +22,7 @@ struct response {
 	int http;
 	struct buf headers; /* lines, each with its CRLF; without Status and Content-Length */
 	struct buf body;
-	response_next_f *next; /* in place of body: its pieces, of a length that nobody knows */
+	response_next_f *next; /* what follows body: pieces, of a length that nobody knows */
 	void *next_ctx;
 	bool broken; /* a header was refused */
 };

@@ -16,6 +16,12 @@
 #define PAUSE_MS 50      /* after an accept that failed for want of something */
 #define WAKE_EVERY_MS 20 /* while stopping: a signal may come just before accept() is entered */
 
+static const unsigned shares[WORKER_CLASSES] = {
+    [WORKER_WAITING] = 4,
+    [WORKER_STREAMING] = 4,
+    [WORKER_EXPORTING] = 8,
+};
+
 struct worker {
 	struct workers *owner;
 	struct fcgi *fcgi;
@@ -125,8 +131,9 @@ workers_new(unsigned count, int listen_fd, worker_serve_f *serve, void *ctx)
 	ws->serve = serve;
 	ws->ctx = ctx;
 	for (unsigned i = 0; i < WORKER_CLASSES; i++)
-		ws->most_in_class[i] = ws->most_of_one[i] = at_least_one(count / 4);
-	ws->most_of_one[WORKER_STREAMING] = at_least_one(count / 8);
+		ws->most_in_class[i] = ws->most_of_one[i] = at_least_one(count / shares[i]);
+	ws->most_of_one[WORKER_STREAMING] = at_least_one(count / shares[WORKER_STREAMING] / 2);
+	ws->most_of_one[WORKER_EXPORTING] = at_least_one(count / shares[WORKER_EXPORTING] / 2);
 
 	struct sigaction wake = {.sa_handler = on_wake}; /* no SA_RESTART */
 	sigaction(SIGUSR2, &wake, NULL);

@@ -19,6 +19,7 @@ struct worker;
 enum worker_class {
 	WORKER_WAITING,   /* for a fetch, or for the end of one: a quarter */
 	WORKER_STREAMING, /* an answer as long as it takes: a quarter, half of it for one consumer */
+	WORKER_EXPORTING, /* a whole result to whoever takes it, however slowly: an eighth; likewise */
 	WORKER_CLASSES
 };
 

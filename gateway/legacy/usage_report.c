@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/csv.h"
 #include "gateway/legacy/usage_report.h"
 
 #define DAY_S 86400
@@ -147,28 +148,12 @@ json_line(struct buf *b, const struct line *l, int64_t now_s)
 
 /* --- CSV */
 
-/* A spreadsheet takes a text that begins like this for a formula. */
-static bool
-is_formula(const char *text)
-{
-	return *text != '\0' && strchr("=+-@\t\r", *text) != NULL;
-}
-
-/* A cell with text of ours or of the settings, and the comma or line end behind it. */
+/* A cell with text of ours or of the settings ("": nothing), and the comma or line end behind it. */
 static void
-csv_text(struct buf *b, const char *text, const char *end)
+csv_cell(struct buf *b, const char *text, const char *end)
 {
-	bool quoted = strpbrk(text, ",\"\r\n") != NULL;
-	if (quoted)
-		buf_byte(b, '"');
-	if (is_formula(text))
-		buf_byte(b, '\'');
-	for (; *text != '\0'; text++) {
-		if (*text == '"')
-			buf_byte(b, '"');
-		buf_byte(b, *text);
-	}
-	buf_str_add(b, quoted ? "\"" : "");
+	if (text[0] != '\0')
+		csv_text(b, text, strlen(text));
 	buf_str_add(b, end);
 }
 
@@ -177,7 +162,7 @@ csv_time(struct buf *b, int64_t wall_s)
 {
 	char text[CLOCK_TEXT_BYTES];
 	clock_text(wall_s, text);
-	csv_text(b, wall_s != INT64_MAX ? text : "", ",");
+	csv_cell(b, wall_s != INT64_MAX ? text : "", ",");
 }
 
 static void
@@ -197,12 +182,12 @@ csv_lists(struct buf *b, const struct line *l)
 		buf_str_add(&list, i > 0 ? " " : "");
 		buf_add(&list, l->members[i].at, l->members[i].len);
 	}
-	csv_text(b, buf_str(&list), ",");
+	csv_cell(b, buf_str(&list), ",");
 	buf_reset(&list);
 	for (size_t i = 0; i < l->names->param_count; i++)
 		if (l->row->params & UINT32_C(1) << i)
 			buf_printf(&list, "%s%s", list.len > 0 ? " " : "", l->names->params[i]);
-	csv_text(b, buf_str(&list), "\r\n");
+	csv_cell(b, buf_str(&list), "\r\n");
 	if (b->err == STATUS_OK)
 		b->err = list.err;
 	buf_fini(&list);
@@ -211,9 +196,9 @@ csv_lists(struct buf *b, const struct line *l)
 static void
 csv_line(struct buf *b, const struct line *l, int64_t now_s)
 {
-	csv_text(b, l->consumer, ",");
-	csv_text(b, l->version != NULL ? l->version : "", ",");
-	csv_text(b, usage_endpoint_name(l->row->endpoint), ",");
+	csv_cell(b, l->consumer, ",");
+	csv_cell(b, l->version != NULL ? l->version : "", ",");
+	csv_cell(b, usage_endpoint_name(l->row->endpoint), ",");
 	csv_number(b, l->row->calls);
 	csv_number(b, l->row->records);
 	csv_number(b, l->row->bytes);

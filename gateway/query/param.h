@@ -116,6 +116,9 @@ bool param_finish(struct param_reader *r);
  * parameters, and those that are missing. Sentences live in the arena. */
 void param_check_rules(
     struct arena *a, enum query_use use, uint32_t given, struct query_errors *errors);
+/* Of a query for the whole result: tells those of `given` that are of pages alone, and format if it
+ * is one of them. Behind param_check_rules(). */
+void param_check_whole(uint32_t given, struct query_errors *errors);
 
 /* --- helpers */
 

@@ -18,6 +18,7 @@
 struct parser {
 	struct arena *arena;
 	enum query_use use;
+	enum query_format preferred;
 	struct query_errors *errors;
 	struct param_reader reader;
 	uint32_t given; /* a bit for each enum param_id */
@@ -26,10 +27,10 @@ struct parser {
 _Static_assert(PARAM_COUNT <= 32, "given and bad have a bit for each");
 
 static void
-parser_init(struct parser *p, struct arena *a, enum query_use use, query_field_f *field,
-    struct query_errors *errors)
+parser_init(struct parser *p, struct arena *a, enum query_use use, enum query_format preferred,
+    query_field_f *field, struct query_errors *errors)
 {
-	*p = (struct parser){.arena = a, .use = use, .errors = errors};
+	*p = (struct parser){.arena = a, .use = use, .preferred = preferred, .errors = errors};
 	param_reader_init(&p->reader, a, field);
 	*errors = (struct query_errors){.count = 0};
 }
@@ -107,11 +108,15 @@ static const enum query_kind kinds[] = {
 static enum status
 finish(struct parser *p, struct query *ret_query)
 {
-	const struct param_value *values = p->reader.values;
+	struct param_value *values = p->reader.values;
 	const uint32_t from_and_to = UINT32_C(1) << PARAM_scannedFrom | UINT32_C(1)
 									    << PARAM_scannedTo;
 
+	if ((p->given & UINT32_C(1) << PARAM_format) == 0)
+		values[PARAM_format].number = p->preferred;
 	param_check_rules(p->arena, p->use, p->given, p->errors);
+	if (values[PARAM_format].number != FORMAT_JSON)
+		param_check_whole(p->given & ~p->bad, p->errors);
 	if ((p->given & ~p->bad & from_and_to) == from_and_to &&
 	    values[PARAM_scannedFrom].date > values[PARAM_scannedTo].date)
 		query_errors_add(p->errors, param_at(PARAM_scannedFrom)->name,
@@ -173,11 +178,11 @@ read_pair(struct parser *p, const struct form_pair *pair)
 }
 
 enum status
-query_parse(struct arena *a, enum query_use use, query_field_f *field, const char *text, size_t len,
-    struct query *ret_query, struct query_errors *errors)
+query_parse(struct arena *a, enum query_use use, enum query_format preferred, query_field_f *field,
+    const char *text, size_t len, struct query *ret_query, struct query_errors *errors)
 {
 	struct parser p;
-	parser_init(&p, a, use, field, errors);
+	parser_init(&p, a, use, preferred, field, errors);
 	const char *at = len > 0 ? text : NULL;
 	struct form_pair pair;
 	while (form_next(&at, text + len, &pair))
@@ -364,8 +369,9 @@ take_json(struct parser *p, size_t id, const json_t *value)
 }
 
 enum status
-query_parse_json(struct arena *a, enum query_use use, query_field_f *field, const char *text,
-    size_t len, struct query *ret_query, struct query_errors *errors)
+query_parse_json(struct arena *a, enum query_use use, enum query_format preferred,
+    query_field_f *field, const char *text, size_t len, struct query *ret_query,
+    struct query_errors *errors)
 {
 	struct parser p;
 	struct prescan s;
@@ -373,7 +379,7 @@ query_parse_json(struct arena *a, enum query_use use, query_field_f *field, cons
 	const char *name;
 	json_t *body, *value;
 
-	parser_init(&p, a, use, field, errors);
+	parser_init(&p, a, use, preferred, field, errors);
 	if (!prescan(&s, text, len)) {
 		tell_prescan(&p, &s);
 		return arena_failed(a) ? STATUS_NO_MEMORY : STATUS_BAD_REQUEST;

@@ -111,7 +111,7 @@ struct query {
 	uint64_t fields; /* bits of member numbers; 0: all */
 	unsigned limit;  /* 1-1000 */
 	bool limit_given;
-	enum query_format format;
+	enum query_format format; /* but for JSON the whole result, without pages */
 	bool format_given;
 	bool partial;
 	const char *cursor; /* as given, NUL-terminated, or NULL */
@@ -155,19 +155,22 @@ typedef int query_field_f(const char *name, size_t len);
  * parameters are told at once: unknown, repeated where one value is allowed, malformed, in
  * conflict (both sides), missing, over a cap. A parameter's values are read up to its first
  * malformed one. Beside a cursor only limit may stand; the rest of *ret_query is then the
- * defaults. `field` may be NULL where the use takes no fields.
+ * defaults. `preferred` is the format where none is given: one that gives the whole result takes no
+ * parameters of pages, whoever asked for it. `field` may be NULL where the use takes no fields.
  *   STATUS_OK           *ret_query is filled; it lives in the arena. Of QUERY_HOSTS the policy is
  *                       the caller's to add: it stands in the path
  *   STATUS_BAD_REQUEST  errors tells why (at least one); its texts live in the arena
  *   STATUS_NO_MEMORY */
-enum status query_parse(struct arena *a, enum query_use use, query_field_f *field, const char *text,
-    size_t len, struct query *ret_query, struct query_errors *errors) NODISCARD;
+enum status query_parse(struct arena *a, enum query_use use, enum query_format preferred,
+    query_field_f *field, const char *text, size_t len, struct query *ret_query,
+    struct query_errors *errors) NODISCARD;
 /* The same from a JSON object: same names, lists as arrays (of numbers or strings) or as in the
  * query string, single values as JSON strings, numbers or booleans. Duplicate names are errors.
  * A body with more values than a query may have is refused before its other faults are looked
  * for. */
-enum status query_parse_json(struct arena *a, enum query_use use, query_field_f *field,
-    const char *text, size_t len, struct query *ret_query, struct query_errors *errors) NODISCARD;
+enum status query_parse_json(struct arena *a, enum query_use use, enum query_format preferred,
+    query_field_f *field, const char *text, size_t len, struct query *ret_query,
+    struct query_errors *errors) NODISCARD;
 
 /* --- canonical form (canon.c) */
 

@@ -24,6 +24,7 @@
  *         upstream's protocol. It makes canonical text like any other, and is unknown to documents.
  *
  *     EXCLUDES(name, others)   name may not stand beside any of the others
+ *     PAGES(names)             of pages alone: not where format, or Accept, asks for a whole result
  *     NEEDS(name, other)       where name is given, other must be, too
  *     ONE_OF(uses, names)      these calls need one of the names, unless they show a cursor
  *
@@ -48,6 +49,9 @@
 #endif
 #ifndef EXCLUDES
 #define EXCLUDES(name, others)
+#endif
+#ifndef PAGES
+#define PAGES(names)
 #endif
 #ifndef NEEDS
 #define NEEDS(name, other)
@@ -155,13 +159,14 @@ PARAM(limit, NUMBER, limit, NONE, 1, LIMIT_PAGE_RECORDS, VIEW,
 PARAM(cursor, TEXT, cursor, NONE, 0, 0, VIEW, IN(POSTURES) | IN(POLICIES) | IN(HOSTS), "",
 	"Where a walk goes on: page.next of the page before; beside it only limit may stand.")
 PARAM(format, CHOICE, format, FORMAT, 0, 0, VIEW, IN(POSTURES) | IN(MIGRATION), "",
-	"The form of the answer.")
+	"The form of the answer: a page, or the whole result.")
 PARAM(partial, BOOL, partial, BOOL, 0, 0, VIEW, IN(POSTURES), "",
 	"Whether pages are given while the result is still being fetched.")
 
 EXCLUDES(posture, BIT(policy) | BIT(host))
 EXCLUDES(scannedSince, BIT(scannedFrom) | BIT(scannedTo))
 EXCLUDES(cursor, ALL & ~(BIT(cursor) | BIT(limit)))
+PAGES(BIT(limit) | BIT(cursor) | BIT(partial))
 NEEDS(scannedFrom, scannedTo)
 NEEDS(scannedTo, scannedFrom)
 ONE_OF(IN_SEARCH, BIT(policy) | BIT(posture))
@@ -171,5 +176,6 @@ ONE_OF(IN_SEARCH, BIT(policy) | BIT(posture))
 #undef PARAM
 #undef INNER
 #undef EXCLUDES
+#undef PAGES
 #undef NEEDS
 #undef ONE_OF

@@ -95,3 +95,21 @@ param_check_rules(struct arena *a, enum query_use use, uint32_t given, struct qu
 #define ONE_OF(uses, names) one_of(&r, uses, names);
 #include "gateway/query/query_table.h"
 }
+
+void
+param_check_whole(uint32_t given, struct query_errors *errors)
+{
+	uint32_t bad = 0;
+#define PAGES(names) bad |= given & (names);
+#include "gateway/query/query_table.h"
+	/* beside a cursor format is told already, and so is the cursor */
+	if (has(given, PARAM_format) && has(given, PARAM_cursor))
+		bad &= ~BIT(cursor);
+	for (size_t id = 0; id < PARAM_COUNT; id++)
+		if (has(bad, id))
+			query_errors_add(errors, param_at(id)->name,
+			    "A whole result (ndjson, csv) has no pages: leave this out");
+	if (bad != 0 && has(given, PARAM_format) && !has(given, PARAM_cursor))
+		query_errors_add(errors, param_at(PARAM_format)->name,
+		    "A whole result (ndjson, csv) cannot stand beside what is of pages");
+}

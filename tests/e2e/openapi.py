@@ -33,6 +33,7 @@ ANYWHERE = {400, 405, 413, 414, 421, 429, 431, 500, 501, 502, 503, 504, 505}
 # The drop-in surface: errors are told in the upstream's manner, and a path may end in a slash.
 DROP_IN = ("/auth", "/pcrs/")
 GZIP = "application/gzip"
+NDJSON = "application/x-ndjson"
 
 
 def is_drop_in(path):
@@ -219,8 +220,14 @@ class Document:
             value = json.loads(gzip.decompress(answer.body))
             yield from self.problems(content["application/json"]["schema"], value)
             return
-        value = answer.json() if media.endswith("json") else answer.body.decode()
+        is_json = media.endswith("json") and media != NDJSON
+        value = answer.json() if is_json else answer.body.decode()
         yield from self.problems(content[media]["schema"], value)
+        if media == NDJSON:
+            *lines, last = value.splitlines()
+            for line in lines:
+                yield from self.problems(content[media]["x-line"], json.loads(line))
+            yield from self.problems(content[media]["x-last-line"], json.loads(last))
 
     def check_headers(self, response, answer):
         documented = {n.lower(): self.resolve(h) for n, h in response.get("headers", {}).items()}

@@ -375,6 +375,19 @@ def results(exchanges):
             failing(run, operation, endpoint)
 
 
+def whole(exchanges):
+    """Results without pages."""
+    query = "/v1/postures?policy=1001&host=5000001&fields=id,status,technology"
+    posted = {"policy": [1001], "host": [5000001], "format": "csv"}
+    with Run(exchanges) as run:
+        run.ask(query + "&format=ndjson", "posturesNdjson")
+        run.ask(query, "posturesCsv", headers={"Accept": "text/csv"})
+        run.ask(query + "&format=csv", method="HEAD")
+        run.ask("/v1/postures/query", method="POST", headers=JSON, body=json.dumps(posted))
+        run.ask("/v1/postures?policy=1001,1999&format=csv", "_incomplete")
+        run.ask("/v1/postures?policy=1001&evidence=extended&cloud=true&qds=true&format=ndjson")
+
+
 def odd(exchanges):
     """All that the simulated upstream can say of a posture, hard texts and unknown members too."""
     with Run(exchanges, simulator={"nasty": True, "unknown_member": True, "hosts": 60}) as run:
@@ -574,7 +587,7 @@ def outside(exchanges):
         run.ask("/metrics", key="")
 
 
-SCENES = [results, odd, summaries, walks, bodies, house, administration, quotas, browsers, rejected, holes,
+SCENES = [results, whole, odd, summaries, walks, bodies, house, administration, quotas, browsers, rejected, holes,
           outside, drop_in]
 
 
@@ -599,7 +612,8 @@ BEGUN = "2026-11-22T10:00:00Z"
 # header, the example whose answer it is taken from, its own name if that is another
 HEADERS = [
     ("ETag", "postures"), ("Cache-Control", "postures"), ("Vary", "postures"),
-    ("Cache-Status", "postures"), ("Link", "postures"), ("Location", "accepted"),
+    ("Cache-Status", "postures"), ("Link", "postures"), ("Content-Disposition", "posturesCsv"),
+    ("Warning", "_incomplete", "Incomplete"), ("Location", "accepted"),
     ("Retry-After", "accepted"), ("Preference-Applied", "accepted"),
     ("Allow", "problemMethodNotAllowed"), ("WWW-Authenticate", "problemUnauthorized"),
     ("Access-Control-Allow-Origin", "_browser"), ("Access-Control-Expose-Headers", "_browser"),
@@ -614,6 +628,7 @@ def moment(text):
 def stable_text(text):
     text = re.sub(r"cursor=[A-Za-z0-9_-]+", "cursor=" + CURSOR, text)
     text = re.sub(r"/fetches/[0-9a-f]{6,}", "/fetches/" + FETCH, text)
+    text = re.sub(r"postures-[0-9]{8}T[0-9]{6}Z", "postures-" + re.sub("[-:]", "", BEGUN), text)
     text = re.sub(r"^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", TOKEN, text)
     return re.sub(r'"[0-9a-f]{32}"', f'"{ETAG}"', text)
 
@@ -697,6 +712,9 @@ FIRST_ALONE = {"postureInfo1", "postureInfo5"}  # of many postures
 def value_of(exchange):
     if exchange.name in OF_REQUESTS:
         return json.loads(exchange.body)
+    if exchange.answer.headers["Content-Type"] == openapi.NDJSON:
+        lines = map(json.loads, exchange.answer.body.splitlines())
+        return "".join(json.dumps(stable(line), separators=(",", ":"), ensure_ascii=False) + "\n" for line in lines)
     if "json" in exchange.answer.headers.get("Content-Type", ""):
         value = exchange.answer.json()
         return value[:1] if exchange.name in FIRST_ALONE else value

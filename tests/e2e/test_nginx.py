@@ -21,7 +21,7 @@ PARAMS = ["REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "CONTENT_TYPE", "CONT
 PLAIN = b"Content-Type: text/plain\r\n\r\n"
 OLD_PATHS = {"/auth": "POST", "/auth/": "POST", "/pcrs": "GET, HEAD", "/pcrs/1.0/posture/postureInfo": "POST",
              "/pcrs/2.0/posture/postureInfo/": "POST", "/pcrs/5.0/posture/hostids": "GET, HEAD"}
-STREAMS = "/", "/pcrs/1.0/posture/postureInfo"
+STREAMS = "/", "/pcrs/1.0/posture/postureInfo", "/v1/postures?policy=1", "/v1/postures/query"
 
 
 def echo(params, body, send):
@@ -251,6 +251,11 @@ class Behind(unittest.TestCase):
 
     def test_whole_page_is_taken_from_the_gateway_before_the_client_reads(self):
         """A slow reader holds nginx's buffers, not a thread of the gateway."""
+        for target in ("/", "/v1/postures?policy=1", "/v1/postures/query"):
+            with self.subTest(target):
+                self.check_page(target)
+
+    def check_page(self, target):
         page = b"x" * (8 * 1024 * 1024)
         done = []
 
@@ -259,9 +264,29 @@ class Behind(unittest.TestCase):
             done.append(True)
         Behind.answer = staticmethod(large)
         client = self.client()
-        response = client.start("GET", "/")
+        response = client.start("GET", target)
         harness.wait_until(lambda: done, "the application is rid of its page")
         self.assertEqual(response.read(), page)
+
+    def test_whole_results_are_taken_a_little_at_a_time_and_not_to_the_disk(self):
+        mib = 1024 * 1024
+        for target in ("/v1/postures?policy=1&format=csv", "/v1/postures/query"):
+            sent = []
+
+            def endless(params, body, send, sent=sent):
+                send(PLAIN)
+                for _ in range(40):
+                    sent.append(1)
+                    send(b"x" * mib)
+            Behind.answer = staticmethod(endless)
+            said = self.nginx.text().count("temporary file")
+            response = self.client().start("GET", target)
+            harness.wait_until(lambda sent=sent: len(sent) > 8, "the buffers are full")
+            for read in range(1, 41):
+                self.assertEqual(len(response.read(mib)), mib)
+                self.assertLess(len(sent) - read, 20, "it is no further ahead than the buffers are large")
+            self.assertEqual(response.read(), b"")
+            self.assertEqual(self.nginx.text().count("temporary file"), said)
 
     def test_short_answer_with_length_breaks(self):
         def short(params, body, send):

@@ -17,7 +17,7 @@ NOT_MET = {
     "out-of-memory": "a fault of the machine",
     "storage-full": "tests/unit/check_cache.c",
     "storage-failed": "tests/unit/check_cache.c",
-    "busy": "the production site's limit: tests/e2e/test_nginx.py",
+    "busy": "many at a time: tests/e2e/test_export.py; the production site's limit: tests/e2e/test_nginx.py",
     "too-many-requests": "the production site's limit: tests/e2e/test_nginx.py",
     "misdirected": "over TLS: tests/e2e/test_nginx.py",
     "gateway-timeout": "takes 180 s: tests/e2e/test_nginx.py",

@@ -29,8 +29,8 @@ parse(const char *text)
 {
 	struct query q;
 	struct query_errors errors;
-	ck_assert_msg(
-	    query_parse(&arena, QUERY_POSTURES, NULL, text, strlen(text), &q, &errors) == STATUS_OK,
+	ck_assert_msg(query_parse(&arena, QUERY_POSTURES, FORMAT_JSON, NULL, text, strlen(text), &q,
+			  &errors) == STATUS_OK,
 	    "%s", text);
 	return q;
 }

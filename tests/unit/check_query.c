@@ -40,7 +40,8 @@ field_number(const char *name, size_t len)
 static enum status
 parse_use(enum query_use use, const char *text, struct query *ret)
 {
-	return query_parse(&arena, use, field_number, text, strlen(text), ret, &errors);
+	return query_parse(
+	    &arena, use, FORMAT_JSON, field_number, text, strlen(text), ret, &errors);
 }
 
 static enum status
@@ -53,7 +54,7 @@ static enum status
 parse_json(const char *text, struct query *ret)
 {
 	return query_parse_json(
-	    &arena, QUERY_POSTURES, field_number, text, strlen(text), ret, &errors);
+	    &arena, QUERY_POSTURES, FORMAT_JSON, field_number, text, strlen(text), ret, &errors);
 }
 
 static struct query
@@ -127,7 +128,7 @@ START_TEST(reads_every_parameter)
 		 "&cloud=true&qds=TRUE&inactive=exclude&status=failed,ERROR"
 		 "&previousStatus=passed&criticality=5,minimal&evaluatedSince=1970-01-02"
 		 "&scannedFrom=1970-01-01T00:00:01Z&scannedTo=1970-01-01"
-		 "&changedSince=2000-01-01&fields=id,hostId&limit=1000&format=csv"
+		 "&changedSince=2000-01-01&fields=id,hostId&limit=1000&format=JSON"
 		 "&partial=true");
 	ck_assert_uint_eq(q.policies.count, 3);
 	for (size_t i = 0; i < 3; i++)
@@ -146,7 +147,9 @@ START_TEST(reads_every_parameter)
 	ck_assert_int_eq(q.changed_since, 946684800);
 	ck_assert_uint_eq(q.fields, UINT64_C(1) | UINT64_C(1) << 62);
 	ck_assert_uint_eq(q.limit, 1000);
-	ck_assert(q.limit_given && q.format_given && q.format == FORMAT_CSV);
+	ck_assert(q.limit_given && q.format_given && q.format == FORMAT_JSON);
+	ck_assert_uint_eq(good("policy=1&format=CSV").format, FORMAT_CSV);
+	ck_assert_uint_eq(good("policy=1&fields=id&format=ndjson").format, FORMAT_NDJSON);
 }
 END_TEST
 
@@ -195,7 +198,8 @@ START_TEST(reads_no_escape_beyond_the_end)
 	static const char text[] = "policy=%31";
 	struct query q;
 	for (size_t len = 8; len < sizeof text - 1; len++) {
-		ck_status(query_parse(&arena, QUERY_POSTURES, field_number, text, len, &q, &errors),
+		ck_status(query_parse(&arena, QUERY_POSTURES, FORMAT_JSON, field_number, text, len,
+			      &q, &errors),
 		    STATUS_BAD_REQUEST);
 		ck_assert_str_eq(told(), "policy");
 	}
@@ -420,7 +424,40 @@ START_TEST(takes_a_cursor_with_limit_alone)
 	ck_assert_uint_eq(q.limit, 7);
 	ck_assert_uint_eq(q.policies.count, 0);
 	ck_status(parse("cursor=abc&format=csv&status=Failed&limit=7", &q), STATUS_BAD_REQUEST);
-	ck_assert_str_eq(told(), "cursor status format");
+	ck_assert_str_eq(told(), "cursor status format limit");
+}
+END_TEST
+
+START_TEST(a_whole_result_takes_nothing_of_pages)
+{
+	static const struct {
+		enum query_format preferred;
+		const char *text, *told; /* "": it is good */
+	} cases[] = {
+	    {FORMAT_JSON, "policy=1&format=csv", ""},
+	    {FORMAT_JSON, "policy=1&format=csv&limit=5", "limit format"},
+	    {FORMAT_JSON, "policy=1&limit=5&partial=false&format=ndjson&x=1",
+		"x limit partial format"},
+	    {FORMAT_JSON, "policy=1&format=ndjson&limit=0", "limit"},
+	    {FORMAT_JSON, "format=ndjson&cursor=x", "cursor format"},
+	    {FORMAT_JSON, "policy=1&format=json&limit=5&partial=false", ""},
+	    {FORMAT_CSV, "policy=1", ""},
+	    {FORMAT_CSV, "policy=1&limit=5&partial=true&x=1", "x limit partial"},
+	    {FORMAT_NDJSON, "cursor=x", "cursor"},
+	    {FORMAT_CSV, "policy=1&format=json&limit=5", ""},
+	    {FORMAT_CSV, "cursor=x&format=json", "cursor format"},
+	};
+	struct query q;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		enum status st = query_parse(&arena, QUERY_POSTURES, cases[i].preferred,
+		    field_number, cases[i].text, strlen(cases[i].text), &q, &errors);
+		ck_status(st, cases[i].told[0] == '\0' ? STATUS_OK : STATUS_BAD_REQUEST);
+		ck_assert_str_eq(told(), cases[i].told);
+	}
+	ck_status(query_parse_json(&arena, QUERY_POSTURES, FORMAT_CSV, field_number,
+		      "{\"policy\":1}", 12, &q, &errors),
+	    STATUS_OK);
+	ck_assert(!q.format_given && q.format == FORMAT_CSV);
 }
 END_TEST
 
@@ -528,11 +565,12 @@ START_TEST(says_so_when_memory_runs_out)
 	struct arena small;
 	struct query q;
 	arena_init(&small, 16);
-	ck_status(query_parse(&small, QUERY_POSTURES, field_number, "policy=1", 8, &q, &errors),
+	ck_status(query_parse(&small, QUERY_POSTURES, FORMAT_JSON, field_number, "policy=1", 8, &q,
+		      &errors),
 	    STATUS_NO_MEMORY);
 	arena_fini(&small);
-	ck_status(query_parse_json(
-		      &small, QUERY_POSTURES, field_number, "{\"policy\":1}", 12, &q, &errors),
+	ck_status(query_parse_json(&small, QUERY_POSTURES, FORMAT_JSON, field_number,
+		      "{\"policy\":1}", 12, &q, &errors),
 	    STATUS_NO_MEMORY);
 	arena_fini(&small);
 	ck_status(query_from_canon(&small, "q1;policy=1", 11, &q), STATUS_NO_MEMORY);
@@ -563,8 +601,9 @@ static const struct {
     {"{\"policy\":1,\"scannedFrom\":\"2026-01-01\",\"scannedTo\":\"2026-01-01\"}",
 	"policy=1&scannedFrom=2026-01-01&scannedTo=2026-01-01T23:59:59Z"},
     {"{\"\\u0070olicy\":\"\\u0031\"}", "policy=1"},
-    {"{\"policy\":1,\"limit\":5,\"fields\":[\"id\",\"status\"],\"format\":\"csv\"}",
-	"policy=1&limit=5&fields=status,id&format=csv"},
+    {"{\"policy\":1,\"limit\":5,\"fields\":[\"id\",\"status\"],\"format\":\"json\"}",
+	"policy=1&limit=5&fields=status,id&format=json"},
+    {"{\"policy\":1,\"fields\":\"id\",\"format\":\"csv\"}", "policy=1&fields=id&format=csv"},
     {"{\"policy\":1,\"limit\":\"5\",\"fields\":\"id\",\"partial\":true}",
 	"policy=1&limit=5&fields=id&partial=true"},
 };
@@ -666,8 +705,8 @@ START_TEST(refuses_a_body_with_a_raw_nul)
 {
 	static const char json[] = "{\"policy\":1}\0";
 	struct query q;
-	ck_status(
-	    query_parse_json(&arena, QUERY_POSTURES, NULL, json, sizeof json - 1, &q, &errors),
+	ck_status(query_parse_json(&arena, QUERY_POSTURES, FORMAT_JSON, NULL, json, sizeof json - 1,
+		      &q, &errors),
 	    STATUS_BAD_REQUEST);
 }
 END_TEST
@@ -680,7 +719,8 @@ START_TEST(refuses_deep_bodies_before_they_are_recursed_into)
 	ck_assert_ptr_nonnull(json);
 	memset(json, '[', depth);
 	memcpy(json, "{\"host\":", 8);
-	ck_status(query_parse_json(&arena, QUERY_POSTURES, NULL, json, depth, &q, &errors),
+	ck_status(
+	    query_parse_json(&arena, QUERY_POSTURES, FORMAT_JSON, NULL, json, depth, &q, &errors),
 	    STATUS_BAD_REQUEST);
 	ck_assert_str_eq(told(), "host");
 	ck_assert_str_eq(errors.list[0].message, "The body may nest 64 deep");
@@ -747,8 +787,9 @@ END_TEST
 START_TEST(leaves_defaults_and_the_view_out_of_the_canonical_text)
 {
 	ck_assert_str_eq(canon_of("policy=1&assets=pc&evidence=none&cloud=false&qds=false"
-				  "&inactive=include&limit=7&format=csv&partial=true&fields=id"),
+				  "&inactive=include&limit=7&partial=true&fields=id"),
 	    "q1;policy=1");
+	ck_assert_str_eq(canon_of("policy=1&format=csv&fields=id"), "q1;policy=1");
 }
 END_TEST
 
@@ -972,7 +1013,8 @@ good_policies(const char *text)
 {
 	struct query q;
 	ck_status(
-	    query_parse(&arena, QUERY_POLICIES, NULL, text, strlen(text), &q, &errors), STATUS_OK);
+	    query_parse(&arena, QUERY_POLICIES, FORMAT_JSON, NULL, text, strlen(text), &q, &errors),
+	    STATUS_OK);
 	return q;
 }
 
@@ -980,7 +1022,8 @@ static struct query
 hosts_of(const uint64_t *policy)
 {
 	struct query q;
-	ck_status(query_parse(&arena, QUERY_HOSTS, NULL, "", 0, &q, &errors), STATUS_OK);
+	ck_status(
+	    query_parse(&arena, QUERY_HOSTS, FORMAT_JSON, NULL, "", 0, &q, &errors), STATUS_OK);
 	q.policies = (struct id_list){policy, 1};
 	return q;
 }
@@ -1124,19 +1167,20 @@ START_TEST(the_other_kinds_take_no_parameters_of_postures)
 	struct query q;
 	for (size_t i = 0; i < ARRAY_LEN(names) * ARRAY_LEN(uses); i++) {
 		const char *text = names[i / ARRAY_LEN(uses)];
-		ck_status(query_parse(&arena, uses[i % ARRAY_LEN(uses)], NULL, text, strlen(text),
-			      &q, &errors),
+		ck_status(query_parse(&arena, uses[i % ARRAY_LEN(uses)], FORMAT_JSON, NULL, text,
+			      strlen(text), &q, &errors),
 		    STATUS_BAD_REQUEST);
 		ck_assert_uint_eq(errors.count, 1);
 	}
-	ck_status(
-	    query_parse(&arena, QUERY_HOSTS, NULL, "evaluatedSince=2026-01-01", 25, &q, &errors),
+	ck_status(query_parse(&arena, QUERY_HOSTS, FORMAT_JSON, NULL, "evaluatedSince=2026-01-01",
+		      25, &q, &errors),
 	    STATUS_BAD_REQUEST);
-	ck_status(
-	    query_parse(&arena, QUERY_HOSTS, NULL, "cursor=x&limit=7", 16, &q, &errors), STATUS_OK);
+	ck_status(query_parse(
+		      &arena, QUERY_HOSTS, FORMAT_JSON, NULL, "cursor=x&limit=7", 16, &q, &errors),
+	    STATUS_OK);
 	ck_assert_int_eq(q.kind, KIND_HOSTS);
-	ck_status(query_parse(&arena, QUERY_POLICIES, NULL, "cursor=x&evaluatedSince=2026-01-01",
-		      34, &q, &errors),
+	ck_status(query_parse(&arena, QUERY_POLICIES, FORMAT_JSON, NULL,
+		      "cursor=x&evaluatedSince=2026-01-01", 34, &q, &errors),
 	    STATUS_BAD_REQUEST);
 }
 END_TEST
@@ -1240,10 +1284,11 @@ START_TEST(survives_random_query_strings_and_bodies)
 			len += piece_len;
 		}
 		struct query q;
-		enum status st = round % 2 == 0 ? query_parse(&arena, QUERY_POSTURES, field_number,
-						      text, len, &q, &errors)
-						: query_parse_json(&arena, QUERY_POSTURES,
-						      field_number, text, len, &q, &errors);
+		enum status st = round % 2 == 0
+				     ? query_parse(&arena, QUERY_POSTURES, FORMAT_JSON,
+					   field_number, text, len, &q, &errors)
+				     : query_parse_json(&arena, QUERY_POSTURES, FORMAT_JSON,
+					   field_number, text, len, &q, &errors);
 		ck_assert(st == STATUS_OK || (st == STATUS_BAD_REQUEST && errors.count > 0));
 		arena_reset(&arena);
 	}
@@ -1634,6 +1679,7 @@ main(void)
 	tcase_add_test(parsing, shows_at_most_64_bytes_of_an_unknown_name);
 	tcase_add_test(parsing, sums_up_what_is_beyond_the_error_list);
 	tcase_add_test(parsing, takes_a_cursor_with_limit_alone);
+	tcase_add_test(parsing, a_whole_result_takes_nothing_of_pages);
 	tcase_add_test(parsing, takes_only_what_the_call_takes);
 	tcase_add_test(parsing, holds_the_cap_on_ids_over_all_lists);
 	tcase_add_test(parsing, takes_400000_ids_in_a_body_and_not_one_more);
