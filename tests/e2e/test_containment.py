@@ -5,6 +5,7 @@ PAIRS says how many random pairs of queries are tried (./dev contain: 20,000), U
 """
 
 import calendar
+import collections
 import os
 import random
 import time
@@ -260,6 +261,38 @@ class Rules(harness.StackTest):
         harness.wait_until(lambda: "ttl=-" not in client.get(
             "/v1/postures", policy="1001", status="Passed").headers["Cache-Status"], "it is refreshed")
         self.assertEqual(stack.control.state()["apis"]["postureInfo"]["calls"], 2)
+
+    def test_an_expired_one_stands_in_while_the_upstream_fails_and_goes_when_it_answers(self):
+        stack = self.stack(simulator=DATA, clock=True, settings={
+            "cache": {"fresh_for": "10s", "stale_for": "10s", "keep_for": "10h"},
+            "upstream": {"retries": 0, "error_memory": "0s"}})
+        client = stack.client()
+        broad = client.get("/v1/postures", policy="1001").json()
+        stack.advance(60)
+        stack.control.fault("500", api="postureInfo", times=1)
+        answer = client.get("/v1/postures", policy="1001", status="Failed", limit=1000)
+        self.assertRegex(answer.headers["Cache-Status"], r"hit; ttl=-\d+; detail=contained")
+        self.assertEqual(answer.json()["result"]["id"], broad["result"]["id"])
+        self.assertEqual({p["status"] for p in answer.json()["data"]}, {"Failed"})
+        again = client.get("/v1/postures", policy="1001", status="Failed", limit=1000)
+        self.assertEqual(again.headers["Cache-Status"], "posturegate; fwd=stale; stored")
+        self.assertEqual(again.json()["data"], answer.json()["data"])
+
+    def test_summaries_are_of_what_was_asked_for(self):
+        stack = self.stack(simulator=DATA)
+        client = stack.client()
+        client.get("/v1/postures", policy="1001,1002", evidence="extended")
+        for query in ({"policy": "1001"}, {"policy": "1001,1002", "status": "Failed"},
+                      {"policy": "1002", "criticality": "3,4"}):
+            answer = client.get("/v1/postures/summary", by="policyId,status,criticality", **query)
+            self.assertIn("detail=contained", answer.headers["Cache-Status"])
+            got = {(g["policyId"], g["status"], g["criticality"]): g["count"] for g in answer.json()["data"]}
+            page = client.get("/v1/postures", limit=1000, **query).json()
+            self.assertNotIn("next", page["page"])
+            self.assertEqual(got, collections.Counter(
+                (p["policyId"], p["status"].rstrip("*"), p["criticality"]["value"]) for p in page["data"]))
+            tags = {client.get("/v1/postures/summary", **q).headers["ETag"] for q in (query, query | {"criticality": "1"})}
+            self.assertEqual(len(tags), 2)
 
     def test_narrow_queries_survive_a_restart_as_walks_do(self):
         stack = self.stack(simulator=DATA)
