@@ -68,15 +68,15 @@ add_policies(struct buf *b, const struct consumer *c)
 }
 
 static void
-add_expiry(struct buf *b, int64_t expires_s)
+add_time(struct buf *b, const char *name, int64_t at_s)
 {
 	char text[CLOCK_TEXT_BYTES];
-	buf_str_add(b, ",\"expires\":");
-	if (expires_s == INT64_MAX) {
+	buf_printf(b, ",\"%s\":", name);
+	if (at_s == INT64_MAX) {
 		buf_str_add(b, "null");
 		return;
 	}
-	clock_text(expires_s, text);
+	clock_text(at_s, text);
 	buf_json_str(b, text);
 }
 
@@ -89,6 +89,8 @@ truth(bool value)
 enum step
 endpoint_consumers(struct request *r)
 {
+	static const char *const legacy[] = {
+	    [LEGACY_STRICT] = "strict", [LEGACY_WARN] = "warn", [LEGACY_ALLOW] = "allow"};
 	const struct gateway *g = r->gateway;
 	struct buf *b = &r->response.body;
 	request_json_of_key(r);
@@ -100,7 +102,9 @@ endpoint_consumers(struct request *r)
 		add_policies(b, c);
 		buf_printf(b, ",\"evidence\":%s,\"force\":%s,\"admin\":%s", truth(c->evidence),
 		    truth(c->force), truth(c->admin));
-		add_expiry(b, c->expires_s);
+		add_time(b, "expires", c->expires_s);
+		buf_printf(b, ",\"legacy\":\"%s\"", legacy[c->legacy]);
+		add_time(b, "legacyUntil", c->legacy_until_s);
 		buf_str_add(b, ",\"quota\":{");
 		add_limit(b, "queries", c->quota);
 		buf_printf(

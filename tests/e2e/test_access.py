@@ -411,7 +411,7 @@ class Grants(harness.StackTest):
         self.assertEqual(list(listed), ["all", "red", "plain"])
         self.assertEqual(listed["red"] | {"quota": None}, {
             "name": "red", "policies": [1001, 1002], "evidence": False, "force": False, "admin": False,
-            "expires": None, "quota": None})
+            "expires": None, "legacy": "strict", "legacyUntil": None, "quota": None})
         self.assertEqual(listed["all"]["policies"], "*")
         self.assertTrue(listed["all"]["admin"])
         self.assertIsNone(listed["red"]["quota"]["queries"])
