@@ -8,6 +8,7 @@
 #include "gateway/request_legacy.h"
 
 #define CANDIDATES_MOST 64 /* results of a policy that are looked at, the newest first */
+#define TEXTS_MOST MIB     /* of their queries, in all: those of bodies have megabytes of hosts */
 #define REFUSED_MOST 4     /* of them that turn out to be doubtful, before it is given up */
 
 static struct implies_rules
@@ -108,7 +109,7 @@ source_narrow(struct request *r)
 struct search {
 	const struct request *r;
 	enum verdict wanted;
-	size_t seen;
+	size_t seen, text_bytes;
 	uint64_t refused[REFUSED_MOST];
 	size_t refused_count;
 	uint64_t best, best_records; /* 0: none yet */
@@ -146,8 +147,9 @@ on_candidate(void *ctx, const struct cache_manifest *m, bool current)
 		return true;
 	if (s->seen++ == CANDIDATES_MOST)
 		return false;
-	if (!may_serve(s, m))
+	if (!may_serve(s, m) || m->text_len > TEXTS_MOST - s->text_bytes)
 		return true;
+	s->text_bytes += m->text_len;
 	arena_init(&arena, LIMIT_ARENA_BYTES);
 	if (query_from_canon(&arena, m->text, m->text_len, &have) == STATUS_OK &&
 	    result_implies(s->r, m, &have, &how) == NULL) {
@@ -164,7 +166,7 @@ search(struct search *s)
 {
 	const struct request *r = s->r;
 	struct cache_result *result;
-	s->seen = 0;
+	s->seen = s->text_bytes = 0;
 	s->best = 0;
 	uint64_t policy = r->source->query.policies.ids[0];
 	if (cache_each_of_policy(r->gateway->cache, policy, on_candidate, s) != STATUS_OK ||
