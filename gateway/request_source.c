@@ -174,8 +174,9 @@ source_refresh(struct request *r)
 bool
 source_may_stand_in(const struct request *r)
 {
+	/* by now: it may have been waited for long */
 	return r->source->result != NULL &&
-	       r->now_ms < cache_manifest(r->source->result)->keep_until_ms &&
+	       clock_wall_ms() < cache_manifest(r->source->result)->keep_until_ms &&
 	       strcmp(r->source->fwd, "request") != 0;
 }
 

@@ -1,6 +1,8 @@
 """How old an answer may be, what stands in when the upstream fails, and that nobody finds out twice
 what has failed. Time is moved, never waited for."""
 
+import threading
+
 import harness
 
 QUIET = {"policies": 3, "hosts": 4, "controls": 6, "rate": 0, "concurrency": 0, "empty_hosts": 0}
@@ -72,6 +74,24 @@ class Ages(FreshnessTest):
         self.assertEqual((kept.status, kept.json()["result"]["id"]), (200, first))
         self.it.advance(4 * HOUR)
         self.problem(answer(), "upstream-unavailable")
+
+
+    def test_what_ends_to_be_kept_while_it_is_waited_for_does_not_stand_in(self):
+        client = self.begin(request={"wait_max": "10m"}, cache={
+            "fresh_for": "1h", "stale_for": "0s", "keep_for": "60s"})
+        self.good(client, policy=1001)
+        self.it.advance(HOUR + 30)
+        self.control.fault("500", api="postureInfo", times=-1)
+        hold = self.control.hold(api="postureInfo")
+        answers = []
+        asking = threading.Thread(target=lambda: answers.append(
+            client.get("/v1/postures", {"Prefer": "wait=600"}, policy=1001)))
+        asking.start()
+        self.control.wait(api="postureInfo", held=1)
+        self.it.advance(40)
+        self.control.release(id=hold)
+        asking.join()
+        self.problem(answers[0], "upstream-unavailable")
 
 
 class StaleOnError(FreshnessTest):
