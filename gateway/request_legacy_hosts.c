@@ -3,6 +3,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
+#include "gateway/fetch/stored.h"
 #include "gateway/request_legacy.h"
 
 /* What a fresh resolution tells of a source's hosts, held against those asked for: both ascend. */
@@ -57,29 +58,23 @@ on_resolved_host(void *ctx, const struct reader_record *rec)
 	return STATUS_OK;
 }
 
-/* The fresh resolution of these policies, or NULL. */
+/* What is fresh and complete for the query, or NULL. */
+static struct cache_result *
+fresh_and_whole(const struct request *r, const struct query *q)
+{
+	struct cache_result *result = stored_fresh(r->gateway->cache, q, r->now_ms);
+	if (result == NULL || cache_manifest(result)->complete)
+		return result;
+	cache_release(result);
+	return NULL;
+}
+
 static struct cache_result *
 resolution_of(const struct request *r, const struct id_list *policies, enum query_assets assets)
 {
 	const struct query asked = {
 	    .kind = KIND_HOSTS, .policies = *policies, .assets = assets, QUERY_NO_DATES};
-	struct cache_result *resolution = NULL;
-	struct buf text;
-	uint8_t digest[SHA256_BYTES];
-	buf_init(&text, LIMIT_CANON_BYTES);
-	query_canon(&asked, &text);
-	query_digest(text.data, text.len, digest);
-	if (text.err != STATUS_OK || cache_lookup(r->gateway->cache, digest, text.data, text.len,
-					 r->now_ms, &resolution) != STATUS_OK)
-		resolution = NULL;
-	buf_fini(&text);
-	if (resolution == NULL)
-		return NULL;
-	const struct cache_manifest *m = cache_manifest(resolution);
-	if (m->complete && r->now_ms < m->fresh_until_ms)
-		return resolution;
-	cache_release(resolution);
-	return NULL;
+	return fresh_and_whole(r, &asked);
 }
 
 /* Holds it against all these sources in one walk. Takes the resolution; NULL tells nothing. */
@@ -160,25 +155,13 @@ is_begun_too_early(const struct request *r, int64_t told_ms)
 	return clock_wall_ms() - (clock_mono_ms() - v.begun_ms) < told_ms;
 }
 
-/* What is fresh for the query was looked at and refused: it is older than one of the hosts. */
+/* It was looked at and refused, then: it is older than one of the hosts. */
 static bool
 is_fresh_there(const struct request *r, const struct query *q)
 {
-	struct cache_result *result;
-	struct buf text;
-	uint8_t digest[SHA256_BYTES];
-	bool fresh = false;
-	buf_init(&text, LIMIT_CANON_BYTES);
-	query_canon(q, &text);
-	query_digest(text.data, text.len, digest);
-	if (text.err == STATUS_OK && cache_lookup(r->gateway->cache, digest, text.data, text.len,
-					 r->now_ms, &result) == STATUS_OK) {
-		const struct cache_manifest *m = cache_manifest(result);
-		fresh = m->complete && r->now_ms < m->fresh_until_ms;
-		cache_release(result);
-	}
-	buf_fini(&text);
-	return fresh;
+	struct cache_result *result = fresh_and_whole(r, q);
+	cache_release(result);
+	return result != NULL;
 }
 
 static enum status

@@ -141,9 +141,6 @@ step_parse(struct request *r)
 		    "The grant of this key does not cover every policy asked for.");
 	if (r->source->query.cursor != NULL)
 		return take_cursor(r);
-	query_canon(&r->source->query, &r->source->canon);
-	if (r->source->canon.err != STATUS_OK)
-		return request_problem(r, r->source->canon.err, NULL);
-	query_digest(r->source->canon.data, r->source->canon.len, r->source->digest);
-	return STEP_lookup;
+	st = source_settle(r->source);
+	return st == STATUS_OK ? STEP_lookup : request_problem(r, st, NULL);
 }

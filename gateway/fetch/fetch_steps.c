@@ -9,6 +9,7 @@
 #include "gateway/fetch/fetch_state.h"
 #include "gateway/fetch/members.h"
 #include "gateway/fetch/plan.h"
+#include "gateway/fetch/stored.h"
 
 /* A commit of a part: the watermark moves, progress shows. */
 static void
@@ -60,33 +61,12 @@ subscription_of(struct cache *cache, struct cache_result *result)
 	return told ? id : 0;
 }
 
-/* What is stored and fresh for this query, to be released; NULL: nothing is. */
-static struct cache_result *
-stored(struct cache *cache, const struct query *q)
-{
-	struct cache_result *result = NULL;
-	uint8_t digest[SHA256_BYTES];
-	struct buf text;
-	int64_t now_ms = clock_wall_ms();
-	buf_init(&text, KIB);
-	query_canon(q, &text);
-	query_digest(text.data, text.len, digest);
-	if (text.err != STATUS_OK ||
-	    cache_lookup(cache, digest, text.data, text.len, now_ms, &result) != STATUS_OK)
-		result = NULL;
-	buf_fini(&text);
-	if (result == NULL || now_ms < cache_manifest(result)->fresh_until_ms)
-		return result;
-	cache_release(result);
-	return NULL;
-}
-
 /* As a policy list says, so that it need not be asked for; 0: none does. */
 static uint64_t
 stored_subscription(struct cache *cache)
 {
 	const struct query list = {.kind = KIND_POLICIES, QUERY_NO_DATES};
-	struct cache_result *result = stored(cache, &list);
+	struct cache_result *result = stored_fresh(cache, &list, clock_wall_ms());
 	uint64_t id = result != NULL ? subscription_of(cache, result) : 0;
 	cache_release(result);
 	return id;
@@ -129,7 +109,7 @@ resolve_from_store(struct fetch *f, uint64_t policy, bool *ret_done)
 	*ret_done = false;
 	if (f->query.kind != KIND_POSTURES || f->force)
 		return STATUS_OK;
-	struct cache_result *result = stored(f->owner->o.cache, &q);
+	struct cache_result *result = stored_fresh(f->owner->o.cache, &q, clock_wall_ms());
 	if (result == NULL)
 		return STATUS_OK;
 	uint64_t subscription = subscription_of(f->owner->o.cache, result);

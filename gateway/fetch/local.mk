@@ -12,5 +12,6 @@ libfetch_a_SOURCES = \
 	gateway/fetch/plan.c gateway/fetch/plan.h \
 	gateway/fetch/pull.c gateway/fetch/pull.h \
 	gateway/fetch/seal.c gateway/fetch/seal.h \
-	gateway/fetch/split.c gateway/fetch/split.h gateway/fetch/split_whole.c
+	gateway/fetch/split.c gateway/fetch/split.h gateway/fetch/split_whole.c \
+	gateway/fetch/stored.c gateway/fetch/stored.h
 libfetch_a_CFLAGS = $(AM_CFLAGS)
