@@ -30,17 +30,12 @@ api_of(enum route route)
 static bool
 take_version(const struct request *r, struct legacy *l)
 {
-	const char *name;
-	for (unsigned i = 0; i < USAGE_VERSIONS; i++) {
-		name = usage_version_name(i);
-		if (strlen(name) != r->routed.part_len ||
-		    memcmp(name, r->routed.part, r->routed.part_len) != 0)
-			continue;
-		l->version = name;
-		l->version_index = i;
-		return l->api != API_POLICY_LIST || i < POLICY_LIST_VERSIONS;
-	}
-	return false;
+	unsigned i = versions_index(r->routed.part, r->routed.part_len);
+	if (i == VERSIONS_COUNT || (l->api == API_POLICY_LIST && i >= POLICY_LIST_VERSIONS))
+		return false;
+	l->version = versions_at(i)->version;
+	l->version_index = i;
+	return true;
 }
 
 enum step

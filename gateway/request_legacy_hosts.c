@@ -160,8 +160,9 @@ static bool
 is_fresh_there(const struct request *r, const struct query *q)
 {
 	struct cache_result *result = fresh_and_whole(r, q);
+	bool there = result != NULL;
 	cache_release(result);
-	return result != NULL;
+	return there;
 }
 
 static enum status

@@ -14,6 +14,7 @@
 #include "gateway/legacy/body.h"
 #include "gateway/legacy/params.h"
 #include "gateway/query/param.h"
+#include "gateway/upstream/versions.h"
 
 /* One element as it came; its lists live in the arena. */
 struct element {
@@ -294,12 +295,12 @@ legacy_body_read(struct arena *a, const char *version, const char *text, size_t 
 {
 	struct reading r = {
 	    .arena = a,
-	    .version = (unsigned)(version[0] - '0'),
+	    .version = versions_index(version, strlen(version)) + 1,
 	    .ids_left = LIMIT_QUERY_IDS,
 	};
 	struct legacy_wants wants;
 	uint64_t at = 0;
-	assert(r.version >= 1 && r.version <= 5);
+	assert(r.version <= VERSIONS_COUNT);
 	if (len > LIMIT_BODY_BYTES) {
 		*ret_message = "The body is larger than 4 MB";
 		return STATUS_TOO_LARGE;

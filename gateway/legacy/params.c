@@ -73,9 +73,9 @@ struct reading {
 static unsigned
 number_of(enum upstream_api api, const char *version)
 {
-	unsigned most = api == API_POLICY_LIST ? 2 : 5;
-	unsigned number = (unsigned)(version[0] - '0');
-	assert(number >= 1 && number <= most && strcmp(version + 1, ".0") == 0);
+	unsigned most = api == API_POLICY_LIST ? 2 : VERSIONS_COUNT;
+	unsigned number = versions_index(version, strlen(version)) + 1;
+	assert(number <= most);
 	return number;
 }
 

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +8,6 @@
 #include "gateway/legacy/sunset.h"
 
 /* --- successors */
-
-static const char *const newest_first[] = {"5.0", "4.0", "3.0", "2.0", "1.0"};
 
 static const char *
 version_of(const struct dialect *d, enum upstream_api api)
@@ -43,7 +40,7 @@ cutoff_of(const struct sunset_rules *rules, enum upstream_api api, const char *v
 {
 	const struct settings *s = rules->settings;
 	if (api == API_POLICY_LIST &&
-	    rank(version) >= rank(versions_dialect(newest_first[0])->policy_list_version))
+	    rank(version) >= rank(versions_at(VERSIONS_COUNT - 1)->policy_list_version))
 		return NULL;
 	for (size_t i = 0; i < s->cutoff_count; i++)
 		if (strcmp(s->cutoffs[i].version, version) == 0)
@@ -63,9 +60,8 @@ static const char *
 successor(
     const struct sunset_rules *rules, enum upstream_api api, const char *version, int64_t now_s)
 {
-	for (size_t i = 0; i < ARRAY_LEN(newest_first); i++) {
-		const struct dialect *d = versions_dialect(newest_first[i]);
-		assert(d != NULL);
+	for (unsigned i = VERSIONS_COUNT; i-- > 0;) {
+		const struct dialect *d = versions_at(i);
 		const char *candidate = version_of(d, api);
 		if (rank(candidate) <= rank(version))
 			return NULL;

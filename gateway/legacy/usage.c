@@ -52,13 +52,6 @@ usage_endpoint_name(enum usage_endpoint endpoint)
 	return names[endpoint];
 }
 
-const char *
-usage_version_name(unsigned version)
-{
-	static const char *const names[USAGE_VERSIONS] = {"1.0", "2.0", "3.0", "4.0", "5.0"};
-	return names[version];
-}
-
 /* --- life */
 
 static uint32_t
@@ -119,7 +112,7 @@ void
 usage_count(struct usage *u, const struct usage_call *call)
 {
 	assert(call->consumer < access_count(u->access) && call->endpoint < USAGE_ENDPOINTS);
-	assert(call->endpoint == USAGE_AUTH || call->version < USAGE_VERSIONS);
+	assert(call->endpoint == USAGE_AUTH || call->version < VERSIONS_COUNT);
 	struct consumer_usage *c = &u->consumers[call->consumer];
 	struct usage_row *row = &c->rows[slot_of(call->endpoint, call->version)];
 	int64_t now_s = call->now_s > 0 ? call->now_s : 0;
@@ -289,7 +282,7 @@ static bool
 get_row(const uint8_t *at, uint32_t param_mask, uint32_t change_mask, struct usage_row *ret)
 {
 	bool is_auth = at[ROW_ENDPOINT] == USAGE_AUTH;
-	if (at[ROW_ENDPOINT] >= USAGE_ENDPOINTS || at[ROW_VERSION] > USAGE_VERSIONS ||
+	if (at[ROW_ENDPOINT] >= USAGE_ENDPOINTS || at[ROW_VERSION] > VERSIONS_COUNT ||
 	    is_auth != (at[ROW_VERSION] == 0) || get(at + ROW_ZEROS, 2) != 0 ||
 	    get(at + ROW_MORE_ZEROS, 4) != 0)
 		return false;

@@ -18,6 +18,7 @@
 #include "cache/cache.h"
 #include "gateway/base/attr.h"
 #include "gateway/front/access.h"
+#include "gateway/upstream/versions.h"
 
 enum usage_endpoint {
 	USAGE_AUTH, /* has no version */
@@ -26,8 +27,7 @@ enum usage_endpoint {
 	USAGE_POSTURE_INFO,
 	USAGE_ENDPOINTS
 };
-#define USAGE_VERSIONS 5 /* "1.0" to "5.0", an index from 0 */
-#define USAGE_ROWS (1 + USAGE_VERSIONS * (USAGE_ENDPOINTS - 1))
+#define USAGE_ROWS (1 + VERSIONS_COUNT * (USAGE_ENDPOINTS - 1))
 #define USAGE_BITS 32 /* most parameters, and most changes */
 
 /* What the bits of a call mean, bit i being name i. The order is part of what is on disk: new names
@@ -43,7 +43,7 @@ struct usage_names {
 
 struct usage_call {
 	size_t consumer;  /* its number */
-	unsigned version; /* index; of no matter for USAGE_AUTH */
+	unsigned version; /* versions_at(); of no matter for USAGE_AUTH */
 	enum usage_endpoint endpoint;
 	int64_t now_s;           /* wall */
 	uint64_t records, bytes; /* given; bytes of JSON before compression */
@@ -81,7 +81,6 @@ const struct access *usage_access(const struct usage *u);
 const struct usage_names *usage_names(const struct usage *u);
 /* "auth", and as upstream_api_name(). */
 const char *usage_endpoint_name(enum usage_endpoint endpoint);
-const char *usage_version_name(unsigned version);
 
 /* --- notes (docs/store-format.md has their bytes) */
 

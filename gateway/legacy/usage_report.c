@@ -57,7 +57,8 @@ make_line(const struct usage_report *r, const struct consumer *c, const struct u
     struct line *ret)
 {
 	struct lifecycle_entry e = {.eol_s = INT64_MAX};
-	const char *version = row->endpoint != USAGE_AUTH ? usage_version_name(row->version) : NULL;
+	const char *version =
+	    row->endpoint != USAGE_AUTH ? versions_at(row->version)->version : NULL;
 	if (version == NULL ||
 	    !versions_lifecycle(r->versions, usage_endpoint_name(row->endpoint), version, &e))
 		e.eol_s = INT64_MAX;

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "gateway/base/buf.h"
@@ -101,6 +102,26 @@ versions_dialect(const char *version)
 		if (strcmp(dialects[i].version, version) == 0)
 			return &dialects[i];
 	return NULL;
+}
+
+_Static_assert(ARRAY_LEN(dialects) == VERSIONS_COUNT, "each version has a dialect");
+
+const struct dialect *
+versions_at(unsigned index)
+{
+	assert(index < VERSIONS_COUNT);
+	return &dialects[VERSIONS_COUNT - 1 - index];
+}
+
+unsigned
+versions_index(const char *version, size_t len)
+{
+	for (unsigned i = 0; i < VERSIONS_COUNT; i++) {
+		const char *name = versions_at(i)->version;
+		if (strlen(name) == len && memcmp(name, version, len) == 0)
+			return i;
+	}
+	return VERSIONS_COUNT;
 }
 
 static bool

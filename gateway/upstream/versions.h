@@ -82,4 +82,9 @@ struct buf;
 void versions_explain(const struct versions *v, unsigned need, int64_t now_s, struct buf *text);
 const struct dialect *versions_dialect(const char *version); /* NULL: none of that name */
 
+/* All that there have been, counted from the oldest: 0 is "1.0". */
+#define VERSIONS_COUNT 5
+const struct dialect *versions_at(unsigned index);
+unsigned versions_index(const char *version, size_t len); /* VERSIONS_COUNT: none of that name */
+
 #endif

@@ -137,7 +137,7 @@ END_TEST
 START_TEST(every_endpoint_of_every_version_has_a_row_of_its_own)
 {
 	struct usage_row rows[USAGE_ROWS];
-	for (unsigned version = 0; version < USAGE_VERSIONS; version++) {
+	for (unsigned version = 0; version < VERSIONS_COUNT; version++) {
 		for (int endpoint = USAGE_AUTH; endpoint < USAGE_ENDPOINTS; endpoint++) {
 			struct usage_call call = call_of(DAVE, version, 1);
 			call.endpoint = (enum usage_endpoint)endpoint;
@@ -151,7 +151,7 @@ START_TEST(every_endpoint_of_every_version_has_a_row_of_its_own)
 		ck_assert_uint_eq(
 		    rows[i].records, rows[i].version * 10 + (unsigned)rows[i].endpoint);
 	}
-	ck_assert_uint_eq(rows[0].calls, USAGE_VERSIONS);
+	ck_assert_uint_eq(rows[0].calls, VERSIONS_COUNT);
 }
 END_TEST
 
@@ -233,7 +233,7 @@ count_random(struct unit_random *random, size_t consumer)
 {
 	struct usage_call call = {
 	    .consumer = consumer,
-	    .version = (unsigned)unit_below(random, USAGE_VERSIONS),
+	    .version = (unsigned)unit_below(random, VERSIONS_COUNT),
 	    .endpoint = (enum usage_endpoint)unit_below(random, USAGE_ENDPOINTS),
 	    .now_s = (int64_t)unit_below(random, INT64_MAX),
 	    .records = unit_next(random) >> unit_below(random, 64),
@@ -334,7 +334,7 @@ START_TEST(what_no_program_writes_is_bad_whatever_its_checksum)
 	    {12, 2},                              /* a parameter without a name */
 	    {13, 1},                              /* a change without one */
 	    {FIRST, USAGE_ENDPOINTS}, {FIRST, 3}, /* endpoints: none, without a version */
-	    {FIRST + 1, 1}, {SECOND + 1, 0}, {SECOND + 1, USAGE_VERSIONS + 1}, {FIRST + 2, 1},
+	    {FIRST + 1, 1}, {SECOND + 1, 0}, {SECOND + 1, VERSIONS_COUNT + 1}, {FIRST + 2, 1},
 	    {FIRST + 3, 1}, {FIRST + 12, 1}, {FIRST + 15, 1}, {FIRST + 16, 0}, /* without a call */
 	    {SECOND + 47, 0x80}, {SECOND + 55, 0x80},                          /* before 1970 */
 	    {SECOND + 41, 0xff}, /* first behind last */
