@@ -99,15 +99,6 @@ static const struct {
     {"lastEvaluatedDate", SHAPE_DATE},
 };
 
-static const struct split_member *
-find(const struct split_record *rec, const char *name)
-{
-	for (size_t i = 0; i < rec->count; i++)
-		if (is(&rec->members[i], name))
-			return &rec->members[i];
-	return NULL;
-}
-
 /* What stands in place of values that have another form upstream. NULL: the value stays. */
 static const char *
 instead(enum shape shape, const struct split_member *m)
@@ -142,9 +133,9 @@ write_id(uint64_t id, struct buf *body)
 static void
 write_tags(const struct split_record *rec, struct buf *body)
 {
-	const struct split_member *m = find(rec, "requireTagInfo");
+	const struct split_member *m = members_in(rec, "requireTagInfo");
 	if (m == NULL || value_is(m, "null"))
-		m = find(rec, "tagInfo");
+		m = members_in(rec, "tagInfo");
 	buf_str_add(body, ",\"tags\":");
 	if (m != NULL)
 		buf_add(body, m->value, m->value_len);
@@ -163,15 +154,15 @@ listing_policy(const struct split_record *rec, uint64_t subscription, bool tags,
     struct row *ret_row)
 {
 	struct row row = {.criticality = ROW_CRITICALITY_NONE};
-	const struct split_member *id = find(rec, "id");
+	const struct split_member *id = members_in(rec, "id");
 	if (id == NULL || !plan_read_id(id->value, id->value_len, &row.id))
 		return STATUS_UPSTREAM_MALFORMED;
 	row.policy = row.id;
-	row.evaluated = normal_date(find(rec, "lastEvaluatedDate"));
+	row.evaluated = normal_date(members_in(rec, "lastEvaluatedDate"));
 	if (row.evaluated == ROW_DATE_UNREADABLE)
 		row.flags = ROW_MISFIT;
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
-		const struct split_member *m = find(rec, members[i].name);
+		const struct split_member *m = members_in(rec, members[i].name);
 		const char *other = instead(members[i].shape, m);
 		buf_printf(body, "%s\"%s\":", i > 0 ? "," : "{", members[i].name);
 		if (members[i].shape == SHAPE_ID)

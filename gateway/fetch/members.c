@@ -266,3 +266,13 @@ members_find(const char *object, size_t len, const char *name, struct split_memb
 	*ret = found;
 	return true;
 }
+
+const struct split_member *
+members_in(const struct split_record *rec, const char *name)
+{
+	size_t len = strlen(name);
+	for (size_t i = 0; i < rec->count; i++)
+		if (text_equal(rec->members[i].name, rec->members[i].name_len, name, len))
+			return &rec->members[i];
+	return NULL;
+}

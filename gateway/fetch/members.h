@@ -50,4 +50,7 @@ bool members_expect(
  * there is none, or if the value is no object. */
 bool members_find(const char *object, size_t len, const char *name, struct split_member *ret);
 
+/* The first member of that name, however it is escaped; NULL if there is none. */
+const struct split_member *members_in(const struct split_record *rec, const char *name);
+
 #endif

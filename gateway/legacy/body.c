@@ -71,15 +71,6 @@ add_element(struct reading *r, const struct element *e)
 	return STATUS_OK;
 }
 
-static const struct split_member *
-find(const struct split_record *rec, const char *name)
-{
-	for (size_t i = 0; i < rec->count; i++)
-		if (text_equal(rec->members[i].name, rec->members[i].name_len, name, strlen(name)))
-			return &rec->members[i];
-	return NULL;
-}
-
 static bool
 is_id(const struct split_member *m)
 {
@@ -93,12 +84,12 @@ tell_hosts(struct reading *r, const struct split_record *rec)
 {
 	static const char *const ids[] = {"policyId", "subscriptionId"};
 	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-		const struct split_member *m = find(rec, ids[i]);
+		const struct split_member *m = members_in(rec, ids[i]);
 		if (!is_id(m))
 			return refuse(r, ids[i], m == NULL ? "is missing" : "has to be an ID");
 	}
-	return refuse(
-	    r, "hostIds", find(rec, "hostIds") == NULL ? "is missing" : "has to be a list of IDs");
+	return refuse(r, "hostIds",
+	    members_in(rec, "hostIds") == NULL ? "is missing" : "has to be a list of IDs");
 }
 
 static enum status
@@ -151,13 +142,13 @@ static enum status
 read_postures(struct reading *r, const struct split_record *rec, const struct split_member *m)
 {
 	static const char *const others[] = {"policyId", "hostIds"};
-	const struct split_member *subscription = find(rec, "subscriptionId");
+	const struct split_member *subscription = members_in(rec, "subscriptionId");
 	struct element e = {0};
 	struct param_reader reader;
 	const char *text = m->value;
 	size_t len = m->value_len;
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		if (find(rec, others[i]) != NULL)
+		if (members_in(rec, others[i]) != NULL)
 			return refuse(r, others[i], "cannot stand beside postureId");
 	if (!is_id(subscription))
 		return refuse(
@@ -178,7 +169,7 @@ static enum status
 on_element(void *ctx, const struct split_record *rec)
 {
 	struct reading *r = ctx;
-	const struct split_member *postures = r->version >= 5 ? find(rec, "postureId") : NULL;
+	const struct split_member *postures = r->version >= 5 ? members_in(rec, "postureId") : NULL;
 	r->nth++;
 	return postures != NULL ? read_postures(r, rec, postures) : read_hosts(r, rec);
 }
