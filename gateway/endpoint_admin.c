@@ -89,8 +89,6 @@ truth(bool value)
 enum step
 endpoint_consumers(struct request *r)
 {
-	static const char *const legacy[] = {
-	    [LEGACY_STRICT] = "strict", [LEGACY_WARN] = "warn", [LEGACY_ALLOW] = "allow"};
 	const struct gateway *g = r->gateway;
 	struct buf *b = &r->response.body;
 	request_json_of_key(r);
@@ -103,7 +101,7 @@ endpoint_consumers(struct request *r)
 		buf_printf(b, ",\"evidence\":%s,\"force\":%s,\"admin\":%s", truth(c->evidence),
 		    truth(c->force), truth(c->admin));
 		add_time(b, "expires", c->expires_s);
-		buf_printf(b, ",\"legacy\":\"%s\"", legacy[c->legacy]);
+		buf_printf(b, ",\"legacy\":\"%s\"", settings_legacy_word(c->legacy));
 		add_time(b, "legacyUntil", c->legacy_until_s);
 		buf_str_add(b, ",\"quota\":{");
 		add_limit(b, "queries", c->quota);

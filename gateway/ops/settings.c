@@ -999,6 +999,15 @@ settings_free(struct settings *s)
 	free(loaded);
 }
 
+const char *
+settings_legacy_word(enum settings_legacy legacy)
+{
+	size_t i = 0;
+	while (strcmp(words[i].name, "legacy") != 0 || words[i].value != (unsigned)legacy)
+		i++;
+	return words[i].word;
+}
+
 /* --- use */
 
 static int64_t

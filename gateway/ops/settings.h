@@ -135,6 +135,8 @@ struct settings_source {
 enum status settings_load(
     const struct settings_source *src, FILE *complaints, struct settings **ret) NODISCARD;
 void settings_free(struct settings *s); /* NULL is fine */
+/* As it is written in the file: "strict". */
+const char *settings_legacy_word(enum settings_legacy legacy);
 
 /* The freshness for a set of policies: the shortest of each; the overall one if the list is empty
  * or none has its own. */
