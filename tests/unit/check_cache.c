@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,6 +19,7 @@
 #include "cache/store.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/log.h"
+#include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
 #define MINUTE_MS ((int64_t)60 * 1000)
@@ -28,7 +28,7 @@
 #define GRACE_MS (15 * MINUTE_MS)
 #define KEEP_MS (24 * HOUR_MS)
 
-static char dir[128];
+static char dir[UNIT_DIR_BYTES];
 static struct cache *cache;
 
 /* --- fixture */
@@ -74,28 +74,16 @@ reopen(void)
 static void
 make_dir(void)
 {
-	/* in memory if there is such a place: what syncs cost is not what is tested here */
-	const char *tmp = getenv("TMPDIR");
-	if (tmp == NULL)
-		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(dir, sizeof dir, "%s/check_cache.XXXXXX", tmp);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	unit_dir_make(dir, "check_cache");
 	ck_status(crypto_init(), STATUS_OK);
 	if (getenv("UNIT_LOG") != NULL)
 		log_init(2, LOG_DEBUG);
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st, (void)type, (void)at;
-	return remove(path);
-}
-
 static void
 remove_dir(void)
 {
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	unit_dir_remove(dir);
 }
 
 static void

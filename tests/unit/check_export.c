@@ -2,7 +2,6 @@
  * read back by a reader of the test's own. */
 #include "config.h"
 
-#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,32 +11,22 @@
 #include "gateway/base/csv.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/normalise.h"
+#include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
 #define NOW INT64_C(1790000000000)
 #define HOUR_MS INT64_C(3600000)
 #define TEXT "what is asked"
 
-static char dir[128];
+static char dir[UNIT_DIR_BYTES];
 static struct cache *cache;
 static uint8_t digest[SHA256_BYTES];
 static struct buf in, out;
 
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st, (void)flag, (void)ftw;
-	return remove(path);
-}
-
 static void
 setup(void)
 {
-	const char *tmp = getenv("TMPDIR");
-	if (tmp == NULL)
-		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(dir, sizeof dir, "%s/check_export.XXXXXX", tmp);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	unit_dir_make(dir, "check_export");
 	ck_status(crypto_init(), STATUS_OK);
 	struct cache_options o = {
 	    .dir = dir, .size_bytes = 256 * MIB, .readers = 16, .cursor_grace_ms = HOUR_MS};
@@ -53,7 +42,7 @@ teardown(void)
 	buf_fini(&in);
 	buf_fini(&out);
 	cache_close(cache);
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	unit_dir_remove(dir);
 }
 
 /* --- results */

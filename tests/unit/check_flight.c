@@ -9,6 +9,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/flight.h"
+#include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
 static const uint8_t digest_a[SHA256_BYTES] = {1}, digest_b[SHA256_BYTES] = {2};
@@ -367,8 +368,8 @@ publish(struct cache *c)
 
 START_TEST(a_result_is_held_only_by_who_waited_for_it)
 {
-	char dir[] = "/tmp/check-flight-XXXXXX", command[64];
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	char dir[UNIT_DIR_BYTES];
+	unit_dir_make(dir, "check_flight");
 	struct cache_options o = {.dir = dir, .size_bytes = 64 * MIB, .readers = 4};
 	struct cache *c;
 	struct cache_stats stats;
@@ -394,8 +395,7 @@ START_TEST(a_result_is_held_only_by_who_waited_for_it)
 	ck_assert_uint_lt(stats.used_bytes, 1 << 20);
 	flights_free(fs);
 	cache_close(c);
-	snprintf(command, sizeof command, "rm -rf %s", dir);
-	ck_assert_int_eq(system(command), 0);
+	unit_dir_remove(dir);
 }
 END_TEST
 

@@ -2,7 +2,6 @@
  * file's own to the stored records. */
 #include "config.h"
 
-#include <ftw.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "gateway/base/log.h"
 #include "gateway/fetch/fetch.h"
 #include "gateway/legacy/lists.h"
+#include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
 /* --- an upstream: one connection at a time, one answer a connection */
@@ -137,7 +137,7 @@ stop_upstream(void)
 
 /* --- the gateway's part */
 
-static char dir[64], url[64];
+static char dir[UNIT_DIR_BYTES], url[64];
 static struct arena arena;
 static struct cache *cache;
 static struct flights *flights;
@@ -195,8 +195,7 @@ setup(void)
 		log_init(2, LOG_DEBUG);
 	ck_status(crypto_init(), STATUS_OK);
 	ck_status(transport_init(), STATUS_OK);
-	snprintf(dir, sizeof dir, "/tmp/check_hosts.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	unit_dir_make(dir, "check_hosts");
 	arena_init(&arena, LIMIT_ARENA_BYTES);
 	start_upstream();
 	struct cache_options c = {.dir = dir, .size_bytes = 256 * MIB, .readers = 16};
@@ -207,13 +206,6 @@ setup(void)
 	ck_assert_ptr_nonnull(credential = credential_new(&(struct credential_options){
 				  "u", "/nonexistent", login, NULL, NULL, NULL}));
 	start_fetcher();
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st, (void)flag, (void)ftw;
-	return remove(path);
 }
 
 static void
@@ -227,7 +219,7 @@ teardown(void)
 	cache_close(cache);
 	stop_upstream();
 	arena_fini(&arena);
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	unit_dir_remove(dir);
 }
 
 /* --- fetching */

@@ -3,7 +3,6 @@
 #include "config.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -16,6 +15,7 @@
 #include "gateway/base/buf.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
+#include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
 #define NOW INT64_C(1790000000000)
@@ -25,7 +25,7 @@
 #define GIVEN_MOST 60000
 #define CALLS_MOST 8
 
-static char dir[128];
+static char dir[UNIT_DIR_BYTES];
 static struct cache *cache;
 static uint8_t digest[SHA256_BYTES];
 static const struct filter everything = {.query = NULL};
@@ -406,13 +406,6 @@ fetching_fini(struct fetching *f)
 
 /* --- fixtures */
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st, (void)type, (void)at;
-	return remove(path);
-}
-
 static void
 open_store(void)
 {
@@ -424,16 +417,9 @@ open_store(void)
 static void
 setup(void)
 {
-	/* in memory if there is such a place: what syncs cost is not what is tested here */
-	const char *tmp = getenv("TMPDIR");
-	if (tmp == NULL)
-		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(dir, sizeof dir, "%s/check_reader.XXXXXX", tmp);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	unit_dir_make(dir, "check_reader");
 	ck_status(crypto_init(), STATUS_OK);
-	struct cache_options o = {
-	    .dir = dir, .size_bytes = 256 * MIB, .readers = 16, .cursor_grace_ms = HOUR_MS};
-	ck_status(cache_open(&o, NOW, &cache), STATUS_OK);
+	open_store();
 	crypto_sha256(TEXT, strlen(TEXT), digest);
 	got.count = 0;
 }
@@ -442,7 +428,7 @@ static void
 teardown(void)
 {
 	cache_close(cache);
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	unit_dir_remove(dir);
 }
 
 /* A fetch of one stage, and a reader of it. */

@@ -2,7 +2,6 @@
 #include "config.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "gateway/answer/page.h"
 #include "gateway/answer/summary.h"
 #include "gateway/base/limits.h"
+#include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
 #define NOW INT64_C(1790000000000)
@@ -23,7 +23,7 @@
 	(QUERY_BY_STATUS | QUERY_BY_CRITICALITY | QUERY_BY_POLICY | QUERY_BY_CONTROL |             \
 	    QUERY_BY_HOST | QUERY_BY_TECHNOLOGY)
 
-static char dir[128];
+static char dir[UNIT_DIR_BYTES];
 static struct cache *cache;
 static uint8_t digest[SHA256_BYTES];
 
@@ -209,13 +209,6 @@ says(struct cache_result *result, const struct filter *filter, unsigned by, cons
 
 static const struct filter everything = {.query = NULL};
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st, (void)type, (void)at;
-	return remove(path);
-}
-
 static void
 open_store(void)
 {
@@ -227,12 +220,7 @@ open_store(void)
 static void
 setup(void)
 {
-	/* in memory if there is such a place: what syncs cost is not what is tested here */
-	const char *tmp = getenv("TMPDIR");
-	if (tmp == NULL)
-		tmp = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	snprintf(dir, sizeof dir, "%s/check_summary.XXXXXX", tmp);
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	unit_dir_make(dir, "check_summary");
 	ck_status(crypto_init(), STATUS_OK);
 	open_store();
 	crypto_sha256(TEXT, strlen(TEXT), digest);
@@ -242,7 +230,7 @@ static void
 teardown(void)
 {
 	cache_close(cache);
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	unit_dir_remove(dir);
 }
 
 /* --- in words */

@@ -1,7 +1,6 @@
 /* The sums of the old protocol's use: counting, the note of a consumer, the store, the report. */
 #include "config.h"
 
-#include <ftw.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "gateway/base/limits.h"
 #include "gateway/legacy/usage.h"
 #include "gateway/legacy/usage_report.h"
+#include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
 #define ALICE 0
@@ -415,15 +415,8 @@ END_TEST
 
 #define NOW INT64_C(1790000000000)
 
-static char dir[128];
+static char dir[UNIT_DIR_BYTES];
 static struct cache *cache;
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st, (void)type, (void)at;
-	return remove(path);
-}
 
 static void
 open_store(void)
@@ -435,9 +428,7 @@ open_store(void)
 static void
 setup_store(void)
 {
-	snprintf(dir, sizeof dir, "%s/check_usage.XXXXXX",
-	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	unit_dir_make(dir, "check_usage");
 	setup();
 	open_store();
 }
@@ -447,7 +438,7 @@ teardown_store(void)
 {
 	cache_close(cache);
 	teardown();
-	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	unit_dir_remove(dir);
 }
 
 /* The note of a consumer; false if it has none. */

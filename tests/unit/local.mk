@@ -20,7 +20,7 @@ tests_unit_check_base_LDADD = $(BASE_LIBS) $(CHECK_LIBS)
 tests_unit_check_budget_SOURCES = tests/unit/check_budget.c tests/unit/unit.h
 tests_unit_check_budget_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_budget_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
-tests_unit_check_cache_SOURCES = tests/unit/check_cache.c tests/unit/unit.h
+tests_unit_check_cache_SOURCES = tests/unit/check_cache.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_cache_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_cache_LDADD = libcache.a $(BASE_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_codec_SOURCES = tests/unit/check_codec.c tests/unit/unit.h
@@ -32,11 +32,11 @@ tests_unit_check_cors_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS)
 tests_unit_check_credential_SOURCES = tests/unit/check_credential.c tests/unit/unit.h
 tests_unit_check_credential_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_credential_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
-tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/unit.h
+tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_export_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_export_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
-tests_unit_check_flight_SOURCES = tests/unit/check_flight.c tests/unit/unit.h
+tests_unit_check_flight_SOURCES = tests/unit/check_flight.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_flight_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_flight_LDADD = libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
 	$(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
@@ -46,7 +46,7 @@ tests_unit_check_front_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS
 tests_unit_check_gate_SOURCES = tests/unit/check_gate.c tests/unit/unit.h
 tests_unit_check_gate_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_gate_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
-tests_unit_check_hosts_SOURCES = tests/unit/check_hosts.c tests/unit/unit.h
+tests_unit_check_hosts_SOURCES = tests/unit/check_hosts.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_hosts_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_hosts_LDADD = liblegacy.a libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
 	$(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
@@ -79,7 +79,7 @@ tests_unit_check_query_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS
 tests_unit_check_quota_SOURCES = tests/unit/check_quota.c tests/unit/unit.h
 tests_unit_check_quota_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_quota_LDADD = libfront.a $(BASE_LIBS) $(CHECK_LIBS)
-tests_unit_check_reader_SOURCES = tests/unit/check_reader.c tests/unit/unit.h
+tests_unit_check_reader_SOURCES = tests/unit/check_reader.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_reader_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_reader_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
@@ -99,7 +99,7 @@ tests_unit_check_split_LDADD = libfetch.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_L
 tests_unit_check_stats_SOURCES = tests/unit/check_stats.c tests/unit/unit.h
 tests_unit_check_stats_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_stats_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
-tests_unit_check_summary_SOURCES = tests/unit/check_summary.c tests/unit/unit.h
+tests_unit_check_summary_SOURCES = tests/unit/check_summary.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_summary_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_summary_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
@@ -110,7 +110,7 @@ tests_unit_check_sunset_SOURCES = tests/unit/check_sunset.c tests/unit/unit.h
 tests_unit_check_sunset_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_sunset_LDADD = liblegacy.a libfront.a libupstream.a $(BASE_LIBS) $(FCGI_LIBS) \
 	$(CURL_LIBS) $(CHECK_LIBS)
-tests_unit_check_usage_SOURCES = tests/unit/check_usage.c tests/unit/unit.h
+tests_unit_check_usage_SOURCES = tests/unit/check_usage.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_usage_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_usage_LDADD = liblegacy.a libfront.a libupstream.a libcache.a $(BASE_LIBS) \
 	$(FCGI_LIBS) $(CURL_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
