@@ -748,19 +748,6 @@ copy_query(
 
 enum status
 cache_query_get(
-    struct cache *c, const uint8_t digest[SHA256_BYTES], char **ret_text, size_t *ret_len)
-{
-	struct cache_view *v;
-	enum status st = cache_view_open(c, &v);
-	if (st != STATUS_OK)
-		return st;
-	st = copy_query(v, digest, ret_text, ret_len);
-	cache_view_close(v);
-	return st;
-}
-
-enum status
-cache_query_find(
     struct cache *c, const uint8_t half[SHA256_BYTES / 2], char **ret_text, size_t *ret_len)
 {
 	uint8_t digest[SHA256_BYTES] = {0};

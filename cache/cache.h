@@ -152,10 +152,8 @@ void cache_release(struct cache_result *r); /* NULL is fine */
  *   STATUS_STORE_FULL, STATUS_STORE_FAILED, STATUS_NO_MEMORY */
 enum status cache_query_put(struct cache *c, const uint8_t digest[SHA256_BYTES], const char *text,
     size_t len, int64_t keep_until_wall_ms) NODISCARD;
-enum status cache_query_get(struct cache *c, const uint8_t digest[SHA256_BYTES], char **ret_text,
-    size_t *ret_len) NODISCARD;
-/* The same by the first half of its digest, as a cursor has it. */
-enum status cache_query_find(struct cache *c, const uint8_t half[SHA256_BYTES / 2], char **ret_text,
+/* By the first half of the digest, as a cursor has it. */
+enum status cache_query_get(struct cache *c, const uint8_t half[SHA256_BYTES / 2], char **ret_text,
     size_t *ret_len) NODISCARD;
 
 /* --- notes: small things that others want to find again after a restart */

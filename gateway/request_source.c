@@ -33,7 +33,7 @@ read_walk(struct request *r, const struct cache_manifest *m, struct query *ret)
 	size_t len;
 	if (memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) == 0)
 		return query_from_canon(&r->arena, m->text, m->text_len, ret);
-	enum status st = cache_query_find(r->gateway->cache, r->cursor.query, &text, &len);
+	enum status st = cache_query_get(r->gateway->cache, r->cursor.query, &text, &len);
 	if (st != STATUS_OK)
 		return st;
 	st = query_from_canon(&r->arena, text, len, ret);
