@@ -1,13 +1,9 @@
 #include "config.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "gateway/base/clock.h"
-#include "gateway/base/ids.h"
 #include "gateway/base/limits.h"
-#include "gateway/fetch/plan.h"
 #include "gateway/legacy/body.h"
 #include "gateway/legacy/usage.h"
 #include "gateway/request_legacy.h"
@@ -195,9 +191,8 @@ parse_asked(struct request *r)
 		    arena_printf(&r->arena,
 			"Version %s answered for PC and SCA assets. What the upstream still has "
 			"answers for PC assets alone, so that this answer would lack records. Ask "
-			"the "
-			"operator of this gateway to set legacy = warn or legacy = allow for your "
-			"consumer, or use /v1/postures",
+			"the operator of this gateway to set legacy = warn or legacy = allow for "
+			"your consumer, or use /v1/postures",
 			l->version));
 	l->streams = l->api == API_POSTURE_INFO;
 	if (st == STATUS_OK && l->streams)
@@ -283,9 +278,8 @@ rate_headers(struct request *r)
 {
 	uint64_t limit = UNLIMITED_CALLS, left = UNLIMITED_CALLS;
 	if (r->consumer != NULL && r->consumer->quota > 0) {
-		uint64_t used = quota_used(r->gateway->quota, r->consumer->number, clock_mono_ms());
 		limit = r->consumer->quota;
-		left = used < limit ? limit - used : 0;
+		left = quota_left(r->gateway->quota, r->consumer->number, limit, clock_mono_ms());
 	}
 	response_header(&r->response, "X-RateLimit-Limit", "%" PRIu64, limit);
 	response_header(&r->response, "X-RateLimit-Window-Sec", "%d", QUOTA_WINDOW_S);

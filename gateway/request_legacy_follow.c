@@ -175,8 +175,7 @@ check_quota(struct request *r)
 		cold += is_cold(r, &l->sources[i]);
 	if (quota_has(quota, c->number, c->quota, cold, now_ms, &s.wait_ms))
 		return STEP_answer;
-	uint64_t used = quota_used(quota, c->number, now_ms);
-	uint64_t left = used < c->quota ? c->quota - used : 0;
+	uint64_t left = quota_left(quota, c->number, c->quota, now_ms);
 	s.excess = cold > left ? cold - left : 0;
 	s.detail = arena_printf(&r->arena,
 	    "%" PRIu64 " policies of the body have to be fetched, and of the quota of %" PRIu64

@@ -123,3 +123,10 @@ quota_used(struct quota *q, size_t consumer, int64_t now_ms)
 	lock_drop(&q->lock);
 	return used;
 }
+
+uint64_t
+quota_left(struct quota *q, size_t consumer, uint64_t most, int64_t now_ms)
+{
+	uint64_t used = quota_used(q, consumer, now_ms);
+	return used < most ? most - used : 0;
+}

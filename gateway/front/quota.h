@@ -36,5 +36,7 @@ void quota_give_back(struct quota *q, size_t consumer, int64_t minute);
 
 /* What counts now. */
 uint64_t quota_used(struct quota *q, size_t consumer, int64_t now_ms);
+/* What it leaves of `most`. */
+uint64_t quota_left(struct quota *q, size_t consumer, uint64_t most, int64_t now_ms);
 
 #endif

@@ -23,34 +23,34 @@ value_is(const struct split_member *m, const char *text)
 
 /* --- policies */
 
-enum shape { SHAPE_AS_IT_IS, SHAPE_DATE, SHAPE_FLAG, SHAPE_TAGS };
+enum form { FORM_AS_IT_IS, FORM_DATE, FORM_FLAG, FORM_TAGS };
 
 /* In the order of the vendor's page. */
 static const struct {
 	const char *stored, *shown;
-	enum shape shape;
+	enum form form;
 } members[] = {
-    {"id", "id", SHAPE_AS_IT_IS},
-    {"title", "title", SHAPE_AS_IT_IS},
-    {"createdBy", "createdBy", SHAPE_AS_IT_IS},
-    {"createdDate", "createdDate", SHAPE_DATE},
-    {"modifiedBy", "modifiedBy", SHAPE_AS_IT_IS},
-    {"modifiedDate", "modifiedDate", SHAPE_DATE},
-    {"lastEvaluatedDate", "lastEvaluatedDate", SHAPE_DATE},
-    {"status", "status", SHAPE_AS_IT_IS},
-    {"locked", "locked", SHAPE_FLAG},
-    {"tags", "requireTagInfo", SHAPE_TAGS},
+    {"id", "id", FORM_AS_IT_IS},
+    {"title", "title", FORM_AS_IT_IS},
+    {"createdBy", "createdBy", FORM_AS_IT_IS},
+    {"createdDate", "createdDate", FORM_DATE},
+    {"modifiedBy", "modifiedBy", FORM_AS_IT_IS},
+    {"modifiedDate", "modifiedDate", FORM_DATE},
+    {"lastEvaluatedDate", "lastEvaluatedDate", FORM_DATE},
+    {"status", "status", FORM_AS_IT_IS},
+    {"locked", "locked", FORM_FLAG},
+    {"tags", "requireTagInfo", FORM_TAGS},
 };
 
 /* What stands in place of a value. NULL: it stays. */
 static const char *
-instead(enum shape shape, const struct split_member *m)
+instead(enum form form, const struct split_member *m)
 {
-	if (shape == SHAPE_DATE && value_is(m, "null"))
+	if (form == FORM_DATE && value_is(m, "null"))
 		return "\"\"";
-	if (shape == SHAPE_FLAG && value_is(m, "false"))
+	if (form == FORM_FLAG && value_is(m, "false"))
 		return "0";
-	return shape == SHAPE_FLAG && value_is(m, "true") ? "1" : NULL;
+	return form == FORM_FLAG && value_is(m, "true") ? "1" : NULL;
 }
 
 struct policy {
@@ -119,9 +119,9 @@ write_policy(const struct policy *p, struct buf *out)
 {
 	for (size_t i = 0; i < ARRAY_LEN(members); i++) {
 		bool none = !p->has[i] || value_is(&p->at[i], "null");
-		if (members[i].shape == SHAPE_TAGS && none)
+		if (members[i].form == FORM_TAGS && none)
 			continue;
-		const char *other = p->has[i] ? instead(members[i].shape, &p->at[i]) : "null";
+		const char *other = p->has[i] ? instead(members[i].form, &p->at[i]) : "null";
 		buf_printf(out, "%s\"%s\":", i > 0 ? "," : "{", members[i].shown);
 		if (other != NULL)
 			buf_str_add(out, other);
