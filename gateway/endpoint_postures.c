@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/limits.h"
 #include "gateway/base/log.h"
 #include "gateway/endpoints.h"
 #include "gateway/fetch/normalise.h"
@@ -32,7 +33,7 @@ make_etag(const struct request *r, const struct endpoint_view *view, char tag[35
 	memcpy(parts.consumer, r->consumer->tag, sizeof parts.consumer);
 	memcpy(parts.grant, r->consumer->grant, sizeof parts.grant);
 	memcpy(parts.query, r->walking ? r->cursor.query : r->source->digest, sizeof parts.query);
-	crypto_hmac(r->gateway->signing_key, &parts, sizeof parts, mac);
+	crypto_mac(r->gateway->signing_key, &parts, sizeof parts, mac);
 	tag[0] = '"';
 	crypto_hex(mac, 16, tag + 1);
 	tag[33] = '"';
@@ -108,6 +109,19 @@ keep_query(const struct request *r)
 		   cache_manifest(s->result)->keep_until_ms) == STATUS_OK;
 }
 
+#define PAGE_FRAME_BYTES ((size_t)1024)
+
+/* About how long a page will be: its records are as long as others. */
+static size_t
+page_bytes(const struct page *p)
+{
+	const struct cache_manifest *m = cache_manifest(p->answer.result);
+	uint64_t count = p->total < p->cursor.limit ? p->total : p->cursor.limit;
+	uint64_t each = m->records > 0 ? m->body_bytes / m->records + 1 : 0;
+	uint64_t bytes = count * each + count * each / 16;
+	return PAGE_FRAME_BYTES + (bytes < LIMIT_PAGE_BYTES ? (size_t)bytes : LIMIT_PAGE_BYTES);
+}
+
 enum step
 endpoint_page(struct request *r, struct page *p)
 {
@@ -139,6 +153,7 @@ endpoint_page(struct request *r, struct page *p)
 	if (endpoint_not_modified(r, &view))
 		return STEP_respond;
 	response_header(&r->response, "Content-Type", "application/json");
+	buf_expect(&r->response.body, page_bytes(p));
 	st = one ? page_write_one(p, &r->response.body) : page_write(p, &r->response.body);
 	if (st != STATUS_OK)
 		return endpoint_failed(r, st);

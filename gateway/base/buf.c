@@ -42,6 +42,17 @@ buf_take(struct buf *b, size_t *ret_len)
 	return data;
 }
 
+static bool
+grow(struct buf *b, size_t cap)
+{
+	char *data = realloc(b->data, cap);
+	if (data == NULL)
+		return false;
+	b->data = data;
+	b->cap = cap;
+	return true;
+}
+
 char *
 buf_room(struct buf *b, size_t len)
 {
@@ -58,15 +69,21 @@ buf_room(struct buf *b, size_t len)
 			cap = need;
 		if (cap > b->max)
 			cap = b->max;
-		char *data = realloc(b->data, cap);
-		if (data == NULL) {
+		if (!grow(b, cap)) {
 			b->err = STATUS_NO_MEMORY;
 			return NULL;
 		}
-		b->data = data;
-		b->cap = cap;
 	}
 	return b->data + b->len;
+}
+
+void
+buf_expect(struct buf *b, size_t len)
+{
+	size_t most = b->max - b->len;
+	size_t cap = b->len + (len < most ? len : most);
+	if (b->err == STATUS_OK && cap > b->cap)
+		(void)grow(b, cap);
 }
 
 void

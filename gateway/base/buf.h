@@ -49,6 +49,9 @@ void buf_json_str(struct buf *b, const char *text); /* NULL is written as null *
 /* Room for at least `len` more bytes, or NULL (and the error is set). Valid until the next call
  * on b; announce what was used with buf_used(). */
 char *buf_room(struct buf *b, size_t len) NODISCARD;
+/* A hint that about `len` more bytes will come: what is there already is then not moved again and
+ * again as it grows. Never fails; more than the maximum is not taken. */
+void buf_expect(struct buf *b, size_t len);
 void buf_used(struct buf *b, size_t len);
 
 /* --- look */

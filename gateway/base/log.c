@@ -1,17 +1,19 @@
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gateway/base/clock.h"
-#include "gateway/base/lock.h"
 #include "gateway/base/log.h"
 
+#define LINE_BYTES 2048
+
 static struct {
-	struct lock lock;
 	int fd;
 	enum log_level most;
 } log_state = {.fd = -1};
@@ -19,11 +21,25 @@ static struct {
 void
 log_init(int fd, enum log_level most)
 {
-	static int once;
-	if (!once++)
-		lock_init(&log_state.lock, LOCK_LOG);
 	log_state.fd = fd;
 	log_state.most = most;
+}
+
+/* One write a line, and no lock: a pipe takes up to PIPE_BUF bytes at once (POSIX write()), Linux a
+ * file's write likewise, and a stream socket what fits into one of its buffers. */
+static_assert(LINE_BYTES <= PIPE_BUF, "a line must not be torn");
+
+static void
+write_line(const char *line, size_t len)
+{
+	for (size_t done = 0; done < len;) {
+		ssize_t w = write(log_state.fd, line + done, len - done);
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			break; /* a log that cannot be written must not stop the service */
+		done += (size_t)w;
+	}
 }
 
 void
@@ -34,7 +50,7 @@ log_event(enum log_level level, const char *event, const char *fmt, ...)
 		return;
 
 	int saved = errno;
-	char line[2048], when[CLOCK_TEXT_BYTES];
+	char line[LINE_BYTES], when[CLOCK_TEXT_BYTES];
 	int64_t now = clock_wall_ms();
 	clock_text(now / 1000, when);
 	int n = snprintf(
@@ -50,16 +66,7 @@ log_event(enum log_level level, const char *event, const char *fmt, ...)
 		len = sizeof line - 1;
 	line[len++] = '\n';
 
-	lock_take(&log_state.lock);
-	for (size_t done = 0; done < len;) {
-		ssize_t w = write(log_state.fd, line + done, len - done);
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w <= 0)
-			break; /* a log that cannot be written must not stop the service */
-		done += (size_t)w;
-	}
-	lock_drop(&log_state.lock);
+	write_line(line, len);
 	errno = saved;
 }
 

@@ -27,15 +27,18 @@
  * of 208 KiB. The kernel may grant less (net.core.wmem_max). */
 #define SEND_BUFFER_BYTES (512 * 1024)
 #define RECORD_BYTES ((size_t)65528) /* most content of a record, a multiple of 8: no padding */
+#define RECORD_END_REQUEST 3
 #define RECORD_STDOUT 6
-#define SMALL_BYTES (8 * KIB) /* measured: libfcgi's own stream is best below, one writev above */
+#define RECORD_HEADER_BYTES 8
 #define RECORDS_PER_SEND 32
+#define PIECES_MOST 2
 #define DRAIN_BYTES (2 * LIMIT_BODY_BYTES) /* nginx lets somewhat more through than we take */
 
 struct fcgi {
 	FCGX_Request request;
 	bool open;    /* a request is under way */
 	bool aborted; /* and its connection was broken off */
+	bool ended;   /* the end of it was sent */
 };
 
 static atomic_bool stopping;
@@ -118,6 +121,22 @@ fcgi_stop(void)
 	atomic_store(&stopping, true);
 }
 
+/* Once for each connection: nothing else tells a kept one from another with its number. */
+static void
+prepare_connection(int fd)
+{
+	struct timeval send = {.tv_sec = SEND_TIMEOUT_S}, receive = {0};
+	socklen_t len = sizeof receive;
+	int buffer = SEND_BUFFER_BYTES;
+	if (getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, &len) == 0 &&
+	    receive.tv_sec == READ_TIMEOUT_S)
+		return;
+	receive = (struct timeval){.tv_sec = READ_TIMEOUT_S};
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof send);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof receive);
+}
+
 enum status
 fcgi_accept(struct fcgi *f)
 {
@@ -138,13 +157,9 @@ fcgi_accept(struct fcgi *f)
 			return STATUS_INTERNAL;
 		}
 	}
-	struct timeval send = {.tv_sec = SEND_TIMEOUT_S}, receive = {.tv_sec = READ_TIMEOUT_S};
-	int buffer = SEND_BUFFER_BYTES;
-	setsockopt(f->request.ipcFd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
-	setsockopt(f->request.ipcFd, SOL_SOCKET, SO_SNDTIMEO, &send, sizeof send);
-	setsockopt(f->request.ipcFd, SOL_SOCKET, SO_RCVTIMEO, &receive, sizeof receive);
+	prepare_connection(f->request.ipcFd);
 	f->open = true;
-	f->aborted = false;
+	f->aborted = f->ended = false;
 	return STATUS_OK;
 }
 
@@ -157,7 +172,7 @@ fcgi_fd(const struct fcgi *f)
 const char *
 fcgi_param(const struct fcgi *f, const char *name)
 {
-	return FCGX_GetParam(name, f->request.envp);
+	return fcgi_param_at(f, name, 0);
 }
 
 const char *
@@ -165,7 +180,8 @@ fcgi_param_at(const struct fcgi *f, const char *name, unsigned nth)
 {
 	size_t len = strlen(name);
 	for (char **p = f->request.envp; p != NULL && *p != NULL; p++)
-		if (strncmp(*p, name, len) == 0 && (*p)[len] == '=' && nth-- == 0)
+		if ((*p)[0] == name[0] && strncmp(*p, name, len) == 0 && (*p)[len] == '=' &&
+		    nth-- == 0)
 			return *p + len + 1;
 	return NULL;
 }
@@ -211,8 +227,9 @@ fcgi_abort(struct fcgi *f)
 		fcgi_cut(f);
 }
 
-/* Reads what is left of the request: libfcgi does not, and would take it for the beginning of the
- * next one on a kept connection. False if there is no end of it. */
+/* Reads what is left of the request, before an answer has its end: nginx sends no more of it once it
+ * has an answer, and libfcgi would take the rest for the beginning of the next request. False if
+ * there is no end of it. */
 static bool
 drain(struct fcgi *f)
 {
@@ -221,20 +238,6 @@ drain(struct fcgi *f)
 		if (FCGX_GetStr(scrap, (int)sizeof scrap, f->request.in) < (int)sizeof scrap)
 			return true;
 	return false;
-}
-
-void
-fcgi_finish(struct fcgi *f)
-{
-	if (!f->open)
-		return;
-	f->open = false;
-	if (!f->aborted && !drain(f))
-		fcgi_cut(f);
-	if (f->aborted)
-		FCGX_Free(&f->request, 1);
-	else
-		FCGX_Finish_r(&f->request);
 }
 
 /* --- sending */
@@ -265,10 +268,10 @@ send_all(int fd, struct iovec *iov, size_t count)
 
 /* The 8 bytes before a record's content (FastCGI 1.0, 3.3). */
 static void
-record_header(uint8_t header[8], int request_id, size_t content)
+record_header(uint8_t header[RECORD_HEADER_BYTES], uint8_t type, int request_id, size_t content)
 {
 	header[0] = 1;
-	header[1] = RECORD_STDOUT;
+	header[1] = type;
 	header[2] = (uint8_t)(request_id >> 8);
 	header[3] = (uint8_t)request_id;
 	header[4] = (uint8_t)(content >> 8);
@@ -276,58 +279,111 @@ record_header(uint8_t header[8], int request_id, size_t content)
 	header[6] = header[7] = 0;
 }
 
-/* Large answers: STDOUT records around the caller's bytes, gathered, not copied. */
-static enum status
-send_records(struct fcgi *f, const char *bytes, size_t len)
+/* No more of the answer, and no more of the request: an empty STDOUT record, and END_REQUEST with its
+ * 8 bytes of content, all 0: complete, exit status 0 (FastCGI 1.0, 5.5). */
+#define END_BYTES ((size_t)3 * RECORD_HEADER_BYTES)
+
+static void
+end_records(uint8_t end[END_BYTES], int request_id)
 {
-	uint8_t headers[RECORDS_PER_SEND][8];
-	struct iovec iov[RECORDS_PER_SEND * 2];
-	while (len > 0) {
-		size_t records = 0;
-		while (len > 0 && records < RECORDS_PER_SEND) {
-			size_t content = len < RECORD_BYTES ? len : RECORD_BYTES;
-			record_header(headers[records], f->request.requestId, content);
-			iov[records * 2] = (struct iovec){headers[records], 8};
-			/* sendmsg() only reads what iov_base points to */
-			iov[records * 2 + 1] = (struct iovec){(void *)(uintptr_t)bytes, content};
-			bytes += content;
-			len -= content;
-			records++;
-		}
-		enum status st = send_all(f->request.ipcFd, iov, records * 2);
-		if (st != STATUS_OK)
-			return st;
+	memset(end, 0, END_BYTES);
+	record_header(end, RECORD_STDOUT, request_id, 0);
+	record_header(end + RECORD_HEADER_BYTES, RECORD_END_REQUEST, request_id, 8);
+}
+
+/* What one sendmsg() takes: records around the caller's bytes, gathered, not copied. */
+struct gather {
+	uint8_t headers[RECORDS_PER_SEND][RECORD_HEADER_BYTES];
+	uint8_t end[END_BYTES];
+	struct iovec iov[RECORDS_PER_SEND * 2 + PIECES_MOST + 1];
+	size_t records, count;
+};
+
+static void
+gather_add(struct gather *g, const void *bytes, size_t len)
+{
+	/* sendmsg() only reads what iov_base points to */
+	g->iov[g->count++] = (struct iovec){(void *)(uintptr_t)bytes, len};
+}
+
+struct piece {
+	const char *bytes;
+	size_t len;
+};
+
+/* One record, of as much as it holds; the pieces move on. */
+static void
+gather_record(struct gather *g, int request_id, struct piece *pieces, size_t left)
+{
+	size_t content = left < RECORD_BYTES ? left : RECORD_BYTES;
+	uint8_t *header = g->headers[g->records++];
+	record_header(header, RECORD_STDOUT, request_id, content);
+	gather_add(g, header, RECORD_HEADER_BYTES);
+	for (struct piece *p = pieces; content > 0; p++) {
+		size_t taken = p->len < content ? p->len : content;
+		if (taken > 0)
+			gather_add(g, p->bytes, taken);
+		p->bytes += taken;
+		p->len -= taken;
+		content -= taken;
 	}
-	return STATUS_OK;
+}
+
+/* The pieces as records, and behind them, if so wanted, the end of the request: what fits into one
+ * sendmsg() wakes nginx once. */
+static enum status
+send_records(struct fcgi *f, struct piece pieces[PIECES_MOST], bool end)
+{
+	enum status st = STATUS_OK;
+	size_t left = pieces[0].len + pieces[1].len;
+	while (st == STATUS_OK && (left > 0 || end)) {
+		struct gather g;
+		g.records = g.count = 0;
+		while (left > 0 && g.records < RECORDS_PER_SEND) {
+			gather_record(&g, f->request.requestId, pieces, left);
+			left = pieces[0].len + pieces[1].len;
+		}
+		if (left == 0 && end) {
+			end_records(g.end, f->request.requestId);
+			gather_add(&g, g.end, sizeof g.end);
+			end = false;
+			f->ended = true;
+		}
+		st = send_all(f->request.ipcFd, g.iov, g.count);
+	}
+	if (st != STATUS_OK)
+		fcgi_abort(f);
+	return st;
 }
 
 enum status
 fcgi_answer(struct fcgi *f, const char *head, size_t head_len, const char *body, size_t body_len)
 {
-	enum status st = STATUS_OK;
-	if (head_len + body_len <= SMALL_BYTES) {
-		if (FCGX_PutStr(head, (int)head_len, f->request.out) < 0 ||
-		    (body_len > 0 && FCGX_PutStr(body, (int)body_len, f->request.out) < 0))
-			st = STATUS_CLIENT_GONE;
-	} else {
-		st = send_records(f, head, head_len);
-		if (st == STATUS_OK)
-			st = send_records(f, body, body_len);
-	}
-	if (st == STATUS_OK && FCGX_GetError(f->request.out) != 0)
-		st = STATUS_CLIENT_GONE;
-	if (st != STATUS_OK)
-		fcgi_abort(f);
-	return st;
+	struct piece pieces[PIECES_MOST] = {{head, head_len}, {body, body_len}};
+	if (!f->aborted && !drain(f))
+		fcgi_cut(f);
+	return f->aborted ? STATUS_CLIENT_GONE : send_records(f, pieces, true);
 }
 
 enum status
 fcgi_stream(struct fcgi *f, const char *bytes, size_t len)
 {
-	enum status st = f->aborted ? STATUS_CLIENT_GONE : send_records(f, bytes, len);
-	if (st != STATUS_OK)
-		fcgi_abort(f);
-	return st;
+	struct piece pieces[PIECES_MOST] = {{bytes, len}};
+	return f->aborted ? STATUS_CLIENT_GONE : send_records(f, pieces, false);
+}
+
+void
+fcgi_finish(struct fcgi *f)
+{
+	struct piece none[PIECES_MOST] = {0};
+	if (!f->open)
+		return;
+	f->open = false;
+	if (!f->aborted && !f->ended && (!drain(f) || send_records(f, none, true) != STATUS_OK))
+		fcgi_cut(f);
+	bool kept = !f->aborted && f->request.keepConnection && FCGX_GetError(f->request.in) == 0;
+	/* not FCGX_Finish_r(), which would send an end of its own */
+	FCGX_Free(&f->request, !kept);
 }
 
 bool

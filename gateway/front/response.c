@@ -13,6 +13,7 @@ response_init(struct response *r)
 {
 	*r = (struct response){.http = 200};
 	buf_init(&r->headers, LIMIT_RESPONSE_HEAD_BYTES);
+	buf_expect(&r->headers, KIB);
 	buf_init(&r->body, 2 * LIMIT_PAGE_BYTES + LIMIT_RECORD_BYTES);
 }
 
@@ -195,6 +196,7 @@ response_head(const struct response *r, struct buf *head)
 {
 	if (!response_good(r))
 		return STATUS_INTERNAL;
+	buf_expect(head, r->headers.len + 128);
 	buf_printf(head, "Status: %d %s\r\n", r->http, reason(r->http));
 	buf_add(head, r->headers.data, r->headers.len);
 	if (r->http != 304 && r->http != 204 && r->next == NULL) /* RFC 9110 8.6 */

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,9 +27,9 @@ struct worker {
 	struct workers *owner;
 	struct fcgi *fcgi;
 	pthread_t thread;
+	_Atomic int fd;   /* of the request being served, -1 where it may be closed */
+	atomic_bool busy; /* serving a request */
 	/* under the lock */
-	int fd;    /* of the request being served, -1 where it may be closed */
-	bool busy; /* serving a request */
 	bool ended;
 	const void *who[WORKER_CLASSES]; /* for whom it is in the class, or NULL */
 };
@@ -39,31 +40,46 @@ struct workers {
 	unsigned count, started, running;
 	unsigned in_class[WORKER_CLASSES], most_in_class[WORKER_CLASSES];
 	unsigned most_of_one[WORKER_CLASSES]; /* of a class, for one and the same */
-	bool stopping;
+	atomic_bool stopping;                 /* set under the lock */
 	worker_serve_f *serve;
 	void *ctx;
 	struct worker list[];
 };
 
+/* A request takes no lock here. Whoever stops sets `stopping` and then looks at the workers; a worker
+ * changes what it shows and then looks at `stopping`: so either sees what the other did. */
 static void
-set_busy(struct worker *w, bool busy)
+tell_stopper(struct workers *ws)
 {
-	struct workers *ws = w->owner;
+	if (!atomic_load(&ws->stopping))
+		return;
 	lock_take(&ws->lock);
-	w->busy = busy;
-	w->fd = busy ? fcgi_fd(w->fcgi) : -1;
-	if (ws->stopping)
-		pthread_cond_broadcast(&ws->changed);
+	pthread_cond_broadcast(&ws->changed);
 	lock_drop(&ws->lock);
 }
 
-/* From here on the connection may be closed, and its descriptor be somebody else's. */
+static void
+begin(struct worker *w)
+{
+	atomic_store(&w->busy, true);
+	atomic_store(&w->fd, fcgi_fd(w->fcgi));
+	tell_stopper(w->owner);
+}
+
+/* From here on the connection may be closed, and its descriptor be somebody else's: who stops may have
+ * seen it, and holds the lock for as long as it uses it. */
 static void
 forget_fd(struct worker *w)
 {
-	lock_take(&w->owner->lock);
-	w->fd = -1;
-	lock_drop(&w->owner->lock);
+	atomic_store(&w->fd, -1);
+	tell_stopper(w->owner);
+}
+
+static void
+end(struct worker *w)
+{
+	atomic_store(&w->busy, false);
+	tell_stopper(w->owner);
 }
 
 /* A moment's rest, cut short by the stop. */
@@ -93,11 +109,11 @@ worker_main(void *ctx)
 			pause_a_moment(ws);
 			continue;
 		}
-		set_busy(w, true);
+		begin(w);
 		ws->serve(ws->ctx, w, w->fcgi);
 		forget_fd(w);
 		fcgi_finish(w->fcgi);
-		set_busy(w, false);
+		end(w);
 	}
 	lock_take(&ws->lock);
 	w->ended = true;
@@ -208,10 +224,11 @@ wake_locked(struct workers *ws, bool all)
 	lock_assert_held(&ws->lock);
 	for (unsigned i = 0; i < ws->started; i++) {
 		struct worker *w = &ws->list[i];
-		if (w->ended || (w->busy && !all))
+		int fd = atomic_load(&w->fd); /* before `busy`, which is set before it */
+		if (w->ended || (atomic_load(&w->busy) && !all))
 			continue;
-		if (w->fd >= 0)
-			shutdown(w->fd, SHUT_RDWR);
+		if (fd >= 0)
+			shutdown(fd, SHUT_RDWR);
 		pthread_kill(w->thread, SIGUSR2);
 	}
 }
