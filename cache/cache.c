@@ -23,6 +23,8 @@ static const char last_id_key[] = "last_id";
 /* A remembered query is kept up to this much longer than asked for, so that prolonging it costs
  * one commit in this time and not one for each cursor. */
 #define QUERY_GRAIN_MS ((int64_t)3600 * 1000)
+/* An open result lies on the shelf only if it is no larger. */
+#define SHELVED_MAX_BYTES (512 * KIB)
 /* Copies of unaligned rows in one view: these are small blocks only. */
 #define VIEW_COPIES_BYTES (64 * MIB)
 
@@ -207,14 +209,21 @@ out:
 }
 
 static void
+view_free(struct cache_view *v)
+{
+	env_reader_close(v->txn);
+	arena_fini(&v->copies);
+	free(v);
+}
+
+static void
 free_idle(struct cache *c)
 {
-	while (c->idle_views != NULL) {
-		struct cache_view *v = c->idle_views;
-		c->idle_views = v->next;
-		env_reader_close(v->txn);
-		arena_fini(&v->copies);
-		free(v);
+	for (unsigned i = 0; i < SHELF_PLACES; i++) {
+		struct cache_view *v = shelf_take(&c->idle_views, i);
+		if (v != NULL)
+			view_free(v);
+		cache_release(shelf_take(&c->recent, i));
 	}
 	while (c->idle_oldest != NULL) {
 		struct cache_result *r = c->idle_oldest;
@@ -272,21 +281,29 @@ view_new(struct cache *c, struct cache_view **ret)
 	return STATUS_OK;
 }
 
+/* A thread finds the view again that it has used last. */
+static unsigned
+own_place(void)
+{
+	static atomic_uint threads;
+	static _Thread_local unsigned mine;
+	if (mine == 0)
+		mine = atomic_fetch_add(&threads, 1) + 1;
+	return mine;
+}
+
 enum status
 cache_view_open(struct cache *c, struct cache_view **ret)
 {
-	lock_take(&c->results);
-	struct cache_view *v = c->idle_views;
-	if (v != NULL)
-		c->idle_views = v->next;
-	lock_drop(&c->results);
+	struct cache_view *v = NULL;
+	unsigned from = own_place();
+	for (unsigned i = 0; v == NULL && i < SHELF_PLACES; i++)
+		v = shelf_take(&c->idle_views, from + i);
 	if (v == NULL)
 		return view_new(c, ret);
 	enum status st = env_reader_again(v->txn);
 	if (st != STATUS_OK) {
-		env_reader_close(v->txn);
-		arena_fini(&v->copies);
-		free(v);
+		view_free(v);
 		return st;
 	}
 	*ret = v;
@@ -299,12 +316,13 @@ cache_view_close(struct cache_view *v)
 	if (v == NULL)
 		return;
 	struct cache *c = v->cache;
+	unsigned from = own_place();
 	env_reader_rest(v->txn);
 	arena_reset(&v->copies);
-	lock_take(&c->results);
-	v->next = c->idle_views;
-	c->idle_views = v;
-	lock_drop(&c->results);
+	for (unsigned i = 0; i < SHELF_PLACES; i++)
+		if (shelf_put(&c->idle_views, from + i, v))
+			return;
+	view_free(v);
 }
 
 /* --- open results */
@@ -358,6 +376,14 @@ result_free(struct cache_result *r)
 	free(r);
 }
 
+int64_t
+entry_used_ms_locked(const struct cache *c, const struct catalogue_entry *e)
+{
+	lock_assert_held(&c->results);
+	int64_t open_ms = e->open != NULL ? atomic_load(&e->open->used_ms) : 0;
+	return open_ms > e->used_ms ? open_ms : e->used_ms;
+}
+
 static void
 idle_unlink_locked(struct cache *c, struct cache_result *r)
 {
@@ -382,19 +408,60 @@ idle_close_locked(struct cache *c, struct cache_result *r)
 {
 	struct catalogue_entry *e = catalogue_find(&c->catalogue, r->m->id);
 	idle_unlink_locked(c, r);
+	e->used_ms = entry_used_ms_locked(c, e);
 	e->open = NULL;
 	result_free(r);
+}
+
+/* Where on the shelf a result lies: the last bits of its id are random. */
+static unsigned
+place_of(uint64_t id)
+{
+	return (unsigned)id;
+}
+
+static void
+used(struct cache_result *r, int64_t now_wall_ms)
+{
+	if (atomic_load_explicit(&r->used_ms, memory_order_relaxed) < now_wall_ms)
+		atomic_store_explicit(&r->used_ms, now_wall_ms, memory_order_relaxed);
 }
 
 static struct cache_result *
 hold_locked(struct cache *c, struct catalogue_entry *e, int64_t now_wall_ms)
 {
 	struct cache_result *r = e->open;
-	if (r->holders++ == 0)
+	if (atomic_fetch_add(&r->holders, 1) == 0)
 		idle_unlink_locked(c, r);
-	if (e->used_ms < now_wall_ms)
-		e->used_ms = now_wall_ms;
+	used(r, now_wall_ms);
 	return r;
+}
+
+static void
+release_locked(struct cache *c, struct cache_result *r)
+{
+	lock_assert_held(&c->results);
+	size_t before = atomic_fetch_sub(&r->holders, 1);
+	assert(before > 0);
+	if (before > 1)
+		return;
+	struct catalogue_entry *e = catalogue_find(&c->catalogue, r->m->id);
+	idle_push_locked(c, r);
+	if (e->state == RESULT_GONE) {
+		idle_close_locked(c, r);
+		catalogue_remove(&c->catalogue, e);
+	}
+	/* the oldest is unlinked before it is freed: the analyzer does not see that the list
+	 * has another head each time */
+	while (c->idle_bytes > IDLE_MAX_BYTES)
+		idle_close_locked(c, c->idle_oldest); // NOLINT(clang-analyzer-unix.Malloc)
+}
+
+bool
+result_is_held_locked(struct cache *c, const struct cache_result *r)
+{
+	lock_assert_held(&c->results);
+	return atomic_load(&r->holders) > shelf_has(&c->recent, place_of(r->m->id), r);
 }
 
 void
@@ -406,6 +473,12 @@ entry_doom_locked(struct cache *c, struct catalogue_entry *e)
 	e->state = RESULT_DOOMED;
 	c->live--;
 	c->doomed++;
+	if (e->open == NULL)
+		return;
+	atomic_store(&e->open->doomed, true);
+	struct cache_result *shelved = shelf_take(&c->recent, place_of(e->id));
+	if (shelved != NULL)
+		release_locked(c, shelved);
 }
 
 void
@@ -415,7 +488,7 @@ entry_gone_locked(struct cache *c, struct catalogue_entry *e)
 	assert(e->state == RESULT_DOOMED);
 	c->doomed--;
 	e->state = RESULT_GONE;
-	if (e->open != NULL && e->open->holders > 0)
+	if (e->open != NULL && atomic_load(&e->open->holders) > 0)
 		return;
 	if (e->open != NULL)
 		idle_close_locked(c, e->open);
@@ -438,10 +511,9 @@ result_quarantine(struct cache *c, uint64_t id, const char *what)
 struct cache_result *
 cache_ref(struct cache_result *r)
 {
-	lock_take(&r->cache->results);
-	assert(r->holders > 0);
-	r->holders++;
-	lock_drop(&r->cache->results);
+	size_t before = atomic_fetch_add(&r->holders, 1);
+	assert(before > 0);
+	(void)before;
 	return r;
 }
 
@@ -451,20 +523,12 @@ cache_release(struct cache_result *r)
 	if (r == NULL)
 		return;
 	struct cache *c = r->cache;
+	size_t holders = atomic_load(&r->holders);
+	while (holders > 1)
+		if (atomic_compare_exchange_weak(&r->holders, &holders, holders - 1))
+			return;
 	lock_take(&c->results);
-	assert(r->holders > 0);
-	if (--r->holders == 0) {
-		struct catalogue_entry *e = catalogue_find(&c->catalogue, r->m->id);
-		idle_push_locked(c, r);
-		if (e->state == RESULT_GONE) {
-			idle_close_locked(c, r);
-			catalogue_remove(&c->catalogue, e);
-		}
-		/* the oldest is unlinked before it is freed: the analyzer does not see that the list
-		 * has another head each time */
-		while (c->idle_bytes > IDLE_MAX_BYTES)
-			idle_close_locked(c, c->idle_oldest); // NOLINT(clang-analyzer-unix.Malloc)
-	}
+	release_locked(c, r);
 	lock_drop(&c->results);
 }
 
@@ -476,11 +540,54 @@ cache_manifest(const struct cache_result *r)
 
 /* --- finding a result */
 
+/* Whoever puts something on the shelf looks once more whether it may stay there. */
+static void
+take_off_if_doomed(struct cache *c, const struct cache_result *r, unsigned place)
+{
+	if (atomic_load(&r->doomed))
+		cache_release(shelf_take(&c->recent, place));
+}
+
+/* From the shelf, without a lock; NULL: it is not there just now. */
+static struct cache_result *
+take_recent(struct cache *c, uint64_t id, int64_t now_wall_ms)
+{
+	unsigned place = place_of(id);
+	struct cache_result *r = shelf_take(&c->recent, place);
+	if (r == NULL)
+		return NULL;
+	bool wanted = r->m->id == id && !atomic_load(&r->doomed);
+	cache_ref(r);
+	if (shelf_put(&c->recent, place, r))
+		take_off_if_doomed(c, r, place);
+	else
+		cache_release(r); /* another lies there by now */
+	if (wanted)
+		used(r, now_wall_ms);
+	else
+		cache_release(r);
+	return wanted ? r : NULL;
+}
+
+/* Large ones are not worth the memory: the lock costs them nothing that would show. */
+static void
+shelve(struct cache *c, struct cache_result *r)
+{
+	unsigned place = place_of(r->m->id);
+	if (r->memory_bytes > SHELVED_MAX_BYTES)
+		return;
+	cache_release(shelf_swap(&c->recent, place, cache_ref(r)));
+	take_off_if_doomed(c, r, place);
+}
+
 /* The handle if it is open already; else STATUS_OK and NULL if it may be read from the store. */
 static enum status
 find_open(struct cache *c, uint64_t id, int64_t now_wall_ms, struct cache_result **ret)
 {
 	enum status st = STATUS_NOT_FOUND;
+	*ret = take_recent(c, id, now_wall_ms);
+	if (*ret != NULL)
+		return STATUS_OK;
 	lock_take(&c->results);
 	struct catalogue_entry *e = catalogue_find(&c->catalogue, id);
 	if (e != NULL && e->state == RESULT_LIVE) {
@@ -488,6 +595,8 @@ find_open(struct cache *c, uint64_t id, int64_t now_wall_ms, struct cache_result
 		st = STATUS_OK;
 	}
 	lock_drop(&c->results);
+	if (*ret != NULL)
+		shelve(c, *ret);
 	return st;
 }
 
@@ -509,9 +618,9 @@ enter(struct cache *c, struct cache_result *mine, int64_t now_wall_ms, struct ca
 		idle_push_locked(c, mine);
 		*ret = hold_locked(c, e, now_wall_ms);
 	}
-	bool used = st == STATUS_OK && *ret == mine;
+	bool taken = st == STATUS_OK && *ret == mine;
 	lock_drop(&c->results);
-	if (!used)
+	if (!taken)
 		result_free(mine);
 	return st;
 }

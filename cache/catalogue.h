@@ -22,7 +22,9 @@ enum result_state { RESULT_LIVE, RESULT_DOOMED, RESULT_GONE };
 
 struct catalogue_entry {
 	uint64_t id;
-	int64_t used_ms;           /* wall; when it was begun, if it was not used since the start */
+	int64_t
+	    used_ms; /* wall; when it was begun, if it was not used since the start; an open result
+			    may know of a later use */
 	struct cache_result *open; /* or NULL */
 	enum result_state state;
 };

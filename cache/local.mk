@@ -11,6 +11,7 @@ libcache_a_SOURCES = \
 	cache/manifest.c cache/manifest.h \
 	cache/note.c \
 	cache/rows.c cache/rows.h \
+	cache/shelf.h \
 	cache/stage.c \
 	cache/store.h \
 	cache/sweep.c \

@@ -9,6 +9,11 @@
  *
  * Two locks: `writing` around every write transaction, and `results` around what is in memory.
  * `writing` is taken first. `results` is never held over a disk access.
+ *
+ * A hit takes neither. Views that nobody uses, and results that were lately used, lie on shelves.
+ * What lies on the shelf of results is held by it, so that whoever takes it can hold it, too, before it
+ * puts it back; for eviction that hold does not count. A result that is doomed is taken off: whoever
+ * had it in hands just then sees that it is doomed once it has put it back, and takes it off itself.
  */
 #ifndef CACHE_STORE_H
 #define CACHE_STORE_H
@@ -19,6 +24,7 @@
 #include "cache/catalogue.h"
 #include "cache/env.h"
 #include "cache/folder.h"
+#include "cache/shelf.h"
 #include "gateway/base/arena.h"
 #include "gateway/base/lock.h"
 
@@ -31,6 +37,8 @@ struct cache {
 	struct lock writing;
 	int64_t readers_checked_ms; /* wall */
 
+	struct shelf idle_views, recent;
+
 	struct lock results;
 	struct catalogue catalogue;
 	size_t live, doomed; /* entries of the catalogue in these states */
@@ -38,7 +46,6 @@ struct cache {
 	size_t idle_bytes;
 	struct cache_stage *stages;
 	size_t stage_count;
-	struct cache_view *idle_views;
 	uint64_t last_id;
 	bool fence_told;
 };
@@ -52,8 +59,10 @@ struct cache_result {
 	 * the part has records. */
 	_Atomic uint64_t *verified;
 	size_t memory_bytes;
+	atomic_size_t holders;   /* from 0 to 1 and back under `results` */
+	atomic_bool doomed;      /* set under `results` */
+	_Atomic int64_t used_ms; /* wall */
 	/* under `results` */
-	size_t holders;
 	struct cache_result *newer, *older; /* among the idle */
 };
 
@@ -61,7 +70,6 @@ struct cache_view {
 	struct cache *cache;
 	struct env_txn *txn;
 	struct arena copies; /* of rows that do not stand aligned in the map */
-	struct cache_view *next;
 };
 
 /* --- keys */
@@ -97,6 +105,10 @@ enum status result_new(
 void result_free(struct cache_result *r);
 /* Damage was found in it: it is not found again, and the sweep removes it. Logs. */
 void result_quarantine(struct cache *c, uint64_t id, const char *what);
+/* With `results` held: when it was last used, as far as is known. */
+int64_t entry_used_ms_locked(const struct cache *c, const struct catalogue_entry *e);
+/* With `results` held: somebody but the shelf holds it. */
+bool result_is_held_locked(struct cache *c, const struct cache_result *r);
 /* With `results` held: LIVE becomes DOOMED. */
 void entry_doom_locked(struct cache *c, struct catalogue_entry *e);
 /* With `results` held: its records are removed; DOOMED becomes GONE, or nothing at all. */

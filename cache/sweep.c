@@ -110,7 +110,7 @@ used_at(struct cache *c, uint64_t id)
 {
 	lock_take(&c->results);
 	const struct catalogue_entry *e = catalogue_find(&c->catalogue, id);
-	int64_t used = e != NULL ? e->used_ms : 0;
+	int64_t used = e != NULL ? entry_used_ms_locked(c, e) : 0;
 	lock_drop(&c->results);
 	return used;
 }
@@ -341,12 +341,15 @@ static struct catalogue_entry *
 least_recently_used_locked(struct cache *c)
 {
 	struct catalogue_entry *least = NULL;
+	int64_t least_ms = INT64_MAX;
 	for (size_t i = 0; i < c->catalogue.count; i++) {
 		struct catalogue_entry *e = &c->catalogue.entries[i];
-		bool held = e->open != NULL && e->open->holders > 0;
-		if (e->state == RESULT_LIVE && !held &&
-		    (least == NULL || e->used_ms < least->used_ms))
+		bool held = e->open != NULL && result_is_held_locked(c, e->open);
+		int64_t used_ms = entry_used_ms_locked(c, e);
+		if (e->state == RESULT_LIVE && !held && used_ms < least_ms) {
 			least = e;
+			least_ms = used_ms;
+		}
 	}
 	return least;
 }
