@@ -1,5 +1,5 @@
-/* An answer out of the result of a broader query (query/implies.h): which stored result has it, and what
- * is left to do to that. Whoever asks so costs the upstream nothing. */
+/* An answer out of the result of a broader query (query/implies.h): which stored result has it, or which
+ * fetch under way will, and what is left to do to that. Whoever asks so costs the upstream nothing. */
 #include "config.h"
 
 #include <string.h>
@@ -193,20 +193,37 @@ refresh_broader(struct request *r)
 	source_fini(&broader);
 }
 
+bool
+source_take_broader(struct request *r, struct cache_result *result)
+{
+	struct source *s = r->source;
+	const struct source was = *s;
+	s->result = result;
+	s->contained = false;
+	s->how = (struct implies){.narrowed = false};
+	s->matches = NULL;
+	if (source_narrow(r) != STATUS_OK) {
+		source_forget_rest(s);
+		*s = was;
+		return false;
+	}
+	cache_release(was.result);
+	matches_release(was.matches);
+	return true;
+}
+
 static bool
 take(struct request *r, struct cache_result *result, enum verdict verdict)
 {
 	struct source *s = r->source;
-	struct cache_result *own = s->result;
-	s->result = result;
-	if (source_narrow(r) != STATUS_OK) {
-		source_forget_rest(s);
-		s->result = own;
+	if (!source_take_broader(r, result))
 		return false;
-	}
-	cache_release(own);
 	if (verdict == VERDICT_EXPIRED)
 		return true; /* it may but stand in, and serves nobody yet */
+	if (verdict == VERDICT_REQUEST) {
+		s->served = SERVED_COLLAPSED;
+		return true;
+	}
 	s->fwd = NULL;
 	s->served = verdict == VERDICT_FRESH ? SERVED_HIT : SERVED_STALE;
 	s->stale = STALE_AGE;
@@ -215,22 +232,109 @@ take(struct request *r, struct cache_result *result, enum verdict verdict)
 	return true;
 }
 
+/* It is what the caller was told to come again for, when it followed its fetch. */
+static bool
+is_owed(const struct request *r, const struct cache_result *result)
+{
+	const struct cache_manifest *m = cache_manifest(result);
+	return flights_settle(r->gateway->flights, m->digest, r->consumer->name, m->id);
+}
+
+static bool
+may_be_contained(const struct request *r)
+{
+	const struct query *q = &r->source->query;
+	/* by posture nothing tells which result may have them */
+	return r->gateway->settings->containment && q->kind == KIND_POSTURES &&
+	       q->policies.count > 0;
+}
+
 bool
 source_take_contained(struct request *r, enum verdict wanted)
 {
 	struct search s = {.r = r, .wanted = wanted};
-	const struct query *q = &r->source->query;
-	if (!r->gateway->settings->containment || q->kind != KIND_POSTURES ||
-	    q->policies.count == 0)
-		return false; /* by posture nothing tells which result may have them */
+	if (!may_be_contained(r))
+		return false;
 	while (s.refused_count < REFUSED_MOST) {
 		struct cache_result *result = search(&s);
 		if (result == NULL)
 			return false;
-		if (take(r, result, wanted))
+		if ((wanted != VERDICT_REQUEST || is_owed(r, result)) && take(r, result, wanted))
 			return true;
 		s.refused[s.refused_count++] = s.best;
 		cache_release(result);
 	}
 	return false;
+}
+
+/* --- which fetch under way */
+
+#define FLIGHTS_MOST 16 /* of a policy, the newest: as many estimates may be made */
+
+/* As far as its query tells; which hosts it finds, and what it brings, its end tells. */
+static bool
+flight_implies(const struct request *r, struct flight *f, size_t *text_left)
+{
+	const struct implies_rules rules = rules_of(r);
+	struct arena arena;
+	struct query have;
+	struct implies how;
+	size_t len;
+	const char *text = flight_text(f, &len);
+	if (text == NULL || len > *text_left)
+		return false;
+	*text_left -= len;
+	arena_init(&arena, LIMIT_ARENA_BYTES);
+	bool does = query_from_canon(&arena, text, len, &have) == STATUS_OK &&
+		    implies(&have, &r->source->query, &rules, &how) == NULL;
+	arena_fini(&arena);
+	return does;
+}
+
+/* A fetch of its own would be quicker. What is not known to take long is not taken for it. */
+static bool
+takes_too_long(const struct request *r, int64_t left_ms)
+{
+	return left_ms > r->gateway->settings->follow_within_ms &&
+	       budget_foresee_ms(r->gateway->budget, API_POSTURE_INFO, r->consumer->name, 1) <
+		   left_ms;
+}
+
+/* Of several the one that ends first, as far as that is known, and of these the oldest. */
+struct nearest {
+	struct flight *flight;
+	int64_t left_ms; /* -1: not known */
+};
+
+static void
+consider(const struct request *r, struct flight *f, struct nearest *best)
+{
+	int64_t left_ms = fetch_estimate_ms(r->gateway->fetcher, f);
+	bool known = left_ms >= 0, best_known = best->left_ms >= 0;
+	if (takes_too_long(r, left_ms))
+		return;
+	if (best->flight == NULL || known > best_known ||
+	    (known == best_known && left_ms <= best->left_ms))
+		*best = (struct nearest){f, left_ms};
+}
+
+bool
+source_follow_broader(struct request *r)
+{
+	struct source *s = r->source;
+	struct flight *list[FLIGHTS_MOST];
+	struct nearest best = {NULL, -1};
+	size_t text_left = TEXTS_MOST;
+	if (!may_be_contained(r) || r->gateway->settings->follow_within_ms == 0)
+		return false;
+	size_t count =
+	    flights_of_policy(r->gateway->flights, s->query.policies.ids[0], list, FLIGHTS_MOST);
+	for (size_t i = 0; i < count; i++)
+		if (flight_implies(r, list[i], &text_left))
+			consider(r, list[i], &best);
+	s->flight = best.flight != NULL ? flight_ref(best.flight) : NULL;
+	s->follows = s->flight != NULL;
+	for (size_t i = 0; i < count; i++)
+		flight_release(list[i]);
+	return s->follows;
 }

@@ -232,7 +232,8 @@ source_lookup(struct request *r)
 		r->source->fwd = "miss";
 		break;
 	}
-	if (source_take_contained(r, VERDICT_FRESH) || source_take_contained(r, VERDICT_STALE))
+	if (source_take_contained(r, VERDICT_FRESH) || source_take_contained(r, VERDICT_STALE) ||
+	    (may_force(r) && source_take_contained(r, VERDICT_REQUEST)))
 		return STEP_answer;
 	return can_fall_back(r) && wait_is_announced(r) ? serve_stale(r, STALE_LIMIT) : STEP_follow;
 }
@@ -275,11 +276,9 @@ accepted(struct request *r)
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
 	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(estimate_ms));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->source->fwd);
-	if (strcmp(r->source->fwd, "request") == 0)
+	if (strcmp(r->source->fwd, "request") == 0 || may_force(r))
 		flight_owe(r->source->flight, r->consumer->name);
-	bool hides = !r->consumer->all_policies && r->source->query.policies.count == 0;
-	endpoint_fetch_json(
-	    r->source->flight, estimate_ms, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
+	endpoint_fetch_of_202(r, estimate_ms);
 	return STEP_respond;
 }
 
@@ -370,19 +369,25 @@ patience_ms(const struct request *r)
 static bool
 wait_for_flight(struct request *r)
 {
-	int64_t wait_ms = patience_ms(r);
+	int64_t from_us = clock_mono_us(), wait_ms = patience_ms(r);
+	if (r->source->alone) /* it has waited for another one, and its time does not begin anew */
+		wait_ms = r->wait_until_ms - clock_mono_ms();
 	bool enters = wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING, NULL);
 	if (!enters)
 		wait_ms = 0;
-	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();
+	int64_t until_ms = clock_mono_ms() + wait_ms;
 	bool over = source_may_stand_in(r) ? wait_unless_held_up(r, until_ms)
 					   : flight_wait(r->source->flight, until_ms);
-	r->may_wait_ms = wait_ms;
+	if (!r->source->alone) {
+		r->may_wait_ms = wait_ms;
+		r->wait_until_ms = until_ms;
+	}
 	if (!enters)
 		return over;
 	workers_leave(r->worker, WORKER_WAITING);
-	r->source->waited_us = clock_mono_us() - from_us;
-	metrics_waited(r->gateway->stats, r->source->waited_us);
+	int64_t waited_us = clock_mono_us() - from_us;
+	r->source->waited_us += waited_us;
+	metrics_waited(r->gateway->stats, waited_us);
 	return over;
 }
 
@@ -428,8 +433,21 @@ source_over_quota(struct request *r, int64_t wait_ms, const char *detail)
 	return no_answer(r, STATUS_QUOTA_EXCEEDED, wait_ms, detail);
 }
 
-/* The flight to wait for: the one under way, or a new one that this request leads. Without one, what
- * it ends with. */
+/* There is a fetch under way that will have the answer. Or it has ended since the lookup: what it has
+ * brought is stored, then. Records of the old protocol leave before the end of a fetch has come, which
+ * alone tells whether a broader one has what they are taken from. */
+static bool
+is_on_its_way(struct request *r, enum step *ret_next)
+{
+	if (r->source->alone || r->legacy != NULL)
+		return false;
+	bool follows = source_follow_broader(r);
+	*ret_next = follows ? STEP_follow : STEP_answer;
+	return follows || source_take_contained(r, VERDICT_FRESH);
+}
+
+/* The flight to wait for: the one under way, of its own query or a broader one, or a new one that this
+ * request leads. Without one, what it ends with. */
 static enum step
 join(struct request *r, struct turn *turn)
 {
@@ -438,11 +456,11 @@ join(struct request *r, struct turn *turn)
 	int64_t wait_ms = 0;
 	r->source->flight = flight_running(
 	    g->flights, r->source->digest, r->source->canon.data, r->source->canon.len);
-	if (r->source->flight != NULL)
-		return STEP_follow;
+	enum step next = STEP_follow;
+	if (r->source->flight != NULL || is_on_its_way(r, &next))
+		return next;
 	buf_init(&reason, KIB);
 	enum status st = known_failure(r, g->settings->error_memory_ms, &reason, &wait_ms);
-	enum step next = STEP_follow;
 	if (st != STATUS_OK)
 		next = known_to_fail(r, st, wait_ms, &reason);
 	buf_fini(&reason);
@@ -456,6 +474,17 @@ join(struct request *r, struct turn *turn)
 				 : request_problem(r, STATUS_NO_MEMORY, NULL);
 }
 
+/* Who waits for it without having begun it. */
+static void
+tell_flight(const struct request *r)
+{
+	const struct source *s = r->source;
+	if (s->follows)
+		flight_followed(s->flight, r->consumer->name, s->canon.data, s->canon.len);
+	else
+		flight_asked(s->flight, r->consumer->name);
+}
+
 enum step
 source_begin(struct request *r)
 {
@@ -465,7 +494,7 @@ source_begin(struct request *r)
 		return next;
 	if (!turn.leader) {
 		metrics_coalesced(r->gateway->stats);
-		flight_asked(r->source->flight, r->consumer->name);
+		tell_flight(r);
 		fetch_promote(r->gateway->fetcher, r->source->flight, r->consumer->name);
 	}
 	r->source->began = turn.leader;
@@ -508,20 +537,74 @@ not_yet(struct request *r)
 	return request_problem_later(r, st, ASK_AGAIN_MS);
 }
 
-enum step
-step_follow(struct request *r)
+/* A fetch of its own would fail in the same way: not of what was asked for, but of who asked or when. */
+static bool
+would_fail_alike(enum status st)
 {
-	if (r->legacy != NULL && r->legacy->streams)
-		return legacy_follow(r);
+	switch (st) {
+	case STATUS_OK: /* without a result: the process ends */
+	case STATUS_STOPPING:
+	case STATUS_UPSTREAM_LIMIT:
+	case STATUS_UPSTREAM_AUTH:
+	case STATUS_UPSTREAM_TOKEN:
+	case STATUS_UPSTREAM_TLS:
+	case STATUS_STORE_FULL:
+	case STATUS_STORE_FAILED:
+	case STATUS_NO_MEMORY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The broader fetch has ended. It may have failed, or found less than its query had promised: then the
+ * query has a fetch of its own (follow), as if there had been no other. */
+static enum step
+take_followed(struct request *r, struct cache_result *made)
+{
+	struct source *s = r->source;
+	struct flight_view v;
+	flight_look(s->flight, &v);
+	if (made == NULL && would_fail_alike(v.status))
+		return source_failed(r);
+	if (made != NULL && source_take_broader(r, made)) {
+		s->served = SERVED_COLLAPSED;
+		return STEP_answer;
+	}
+	cache_release(made);
+	flight_release(s->flight);
+	s->flight = NULL;
+	s->follows = false;
+	s->alone = true;
+	return STEP_follow;
+}
+
+static enum step
+follow_one(struct request *r)
+{
 	enum step next = source_begin(r);
 	if (next != STEP_follow)
 		return next;
 	if (!wait_for_flight(r))
 		return not_yet(r);
 	struct cache_result *made = flight_result(r->source->flight);
+	if (r->source->follows)
+		return take_followed(r, made);
 	if (made == NULL)
 		return source_failed(r);
 	take_made(r->source, made);
 	r->source->served = source_served(r->source);
 	return STEP_answer;
+}
+
+enum step
+step_follow(struct request *r)
+{
+	enum step next;
+	if (r->legacy != NULL && r->legacy->streams)
+		return legacy_follow(r);
+	do
+		next = follow_one(r);
+	while (next == STEP_follow); /* once more at most: the second time it goes alone */
+	return next;
 }

@@ -51,6 +51,8 @@ struct source {
 	bool leads;              /* the flight is of a fetch that this request has begun */
 	int64_t waited_us;       /* for the flight */
 	const char *fwd;         /* why the upstream was needed, as RFC 9211 has it */
+	bool follows;            /* the flight is of a broader query that has the answer */
+	bool alone;              /* one was followed, and had it not: a fetch of its own now */
 	bool contained;          /* the result is of a broader query */
 	struct implies how;      /* then: what is left to do to it */
 	struct matches *matches; /* and which of its records are wanted; NULL: all of them */
@@ -86,6 +88,7 @@ struct request {
 	/* parse, lookup, follow */
 	struct source first, *source; /* the one at hand: of most requests the only one */
 	int64_t may_wait_ms;          /* at most; -1: there is nothing to wait for */
+	int64_t wait_until_ms;        /* monotonic; 0: it has not begun to wait */
 	unsigned refreshes;           /* fetches begun that nobody waits for */
 	/* answer */
 	struct response response;
@@ -113,8 +116,14 @@ enum step source_over_quota(struct request *r, int64_t wait_ms, const char *deta
 /* How a flight that has ended well served it. */
 enum served source_served(const struct source *s);
 /* In request_contained.c: takes a result of a broader query that has the answer, if it is worth what is
- * wanted (fresh, stale, or expired: that one may but stand in). */
+ * wanted (fresh, stale, or expired: that one may but stand in; or older than is asked for, but owed). */
 bool source_take_contained(struct request *r, enum verdict wanted);
+/* Likewise: this one, of a broader query. True: it is the source's now, in place of what was there; false:
+ * nothing has changed. */
+bool source_take_broader(struct request *r, struct cache_result *result);
+/* Likewise: finds a fetch under way of a broader query that will have the answer, soon enough; the
+ * source's flight from now on (s->follows). */
+bool source_follow_broader(struct request *r);
 /* What is left to do to r->source->result, of a broader query, for r->source->query.
  *   STATUS_OK, STATUS_UPSTREAM_BAD_DATA (it may lack something, or is doubtful), or the store's */
 enum status source_narrow(struct request *r) NODISCARD;

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/ids.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/lock.h"
 #include "gateway/fetch/flight.h"
+#include "gateway/query/query.h"
 
 #define BUCKETS 4096 /* a power of two */
 #define ENDED_KEPT 256
@@ -27,9 +29,13 @@ struct flight {
 	uint8_t digest[SHA256_BYTES];
 	char *text;
 	size_t text_len;
+	uint64_t *policies; /* that its query names */
+	size_t policy_count;
 	char *consumer; /* who began it */
-	struct asker {  /* who joined it, or is owed its result; under the lock */
+	struct asker {  /* who joined it, follows it, or is owed its result; under the lock */
 		char *name;
+		enum flight_asker as;
+		char *text; /* of a follower: what it asks for, if it is small */
 		bool owed;
 	} * askers;
 	size_t asker_count;
@@ -88,9 +94,12 @@ flight_destroy(struct flight *f)
 	cache_release(f->result);
 	pthread_cond_destroy(&f->changed);
 	free(f->text);
+	free(f->policies);
 	free(f->consumer);
-	for (size_t i = 0; i < f->asker_count; i++)
+	for (size_t i = 0; i < f->asker_count; i++) {
 		free(f->askers[i].name);
+		free(f->askers[i].text);
+	}
 	free(f->askers);
 	free(f->marks);
 	free(f);
@@ -246,6 +255,24 @@ forget_old(struct flights *fs)
 	}
 }
 
+/* Which policies its query names: none, if that is no query. False when out of memory. */
+static bool
+note_policies(struct flight *f)
+{
+	struct arena arena;
+	struct id_list list = {NULL, 0};
+	arena_init(&arena, LIMIT_ARENA_BYTES);
+	enum status st = query_canon_policies(&arena, f->text, f->text_len, &list);
+	if (st == STATUS_OK && list.count > 0) {
+		f->policies = malloc(list.count * sizeof *f->policies);
+		if (f->policies != NULL)
+			memcpy(f->policies, list.ids, list.count * sizeof *f->policies);
+		f->policy_count = f->policies != NULL ? list.count : 0;
+	}
+	arena_fini(&arena);
+	return st != STATUS_NO_MEMORY && f->policy_count == list.count;
+}
+
 static struct flight *
 flight_create(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
     size_t text_len, const char *consumer)
@@ -267,6 +294,10 @@ flight_create(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char
 	f->text[text_len] = '\0';
 	f->text_len = text_len;
 	f->view.begun_ms = clock_mono_ms();
+	if (!note_policies(f)) {
+		flight_destroy(f);
+		return NULL;
+	}
 	return f;
 }
 
@@ -385,17 +416,45 @@ void
 flight_asked(struct flight *f, const char *consumer)
 {
 	lock_take(&f->owner->lock);
-	(void)add_asker_locked(f, consumer);
+	struct asker *a = add_asker_locked(f, consumer);
+	if (a != NULL)
+		a->as = FLIGHT_ASKER;
 	lock_drop(&f->owner->lock);
 }
 
-bool
-flight_asked_by(struct flight *f, const char *consumer)
+void
+flight_followed(struct flight *f, const char *consumer, const char *text, size_t len)
 {
+	char *copy = len <= ENDED_TEXT_BYTES ? strndup(text, len) : NULL;
 	lock_take(&f->owner->lock);
-	bool found = strcmp(f->consumer, consumer) == 0 || find_asker_locked(f, consumer) != NULL;
+	struct asker *a = add_asker_locked(f, consumer);
+	char *unused = copy;
+	if (a != NULL) {
+		unused = a->text;
+		a->text = copy;
+		if (a->as == FLIGHT_STRANGER)
+			a->as = FLIGHT_FOLLOWER;
+	}
 	lock_drop(&f->owner->lock);
-	return found;
+	free(unused);
+}
+
+enum flight_asker
+flight_asked_by(struct flight *f, const char *consumer, char **ret_text)
+{
+	enum flight_asker as = FLIGHT_STRANGER;
+	char *text = NULL;
+	lock_take(&f->owner->lock);
+	const struct asker *a = find_asker_locked(f, consumer);
+	if (strcmp(f->consumer, consumer) == 0)
+		as = FLIGHT_ASKER;
+	else if (a != NULL)
+		as = a->as;
+	if (as == FLIGHT_FOLLOWER && a->text != NULL)
+		text = strdup(a->text);
+	lock_drop(&f->owner->lock);
+	*ret_text = text;
+	return as;
 }
 
 void
@@ -452,6 +511,22 @@ flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES], in
 	}
 	lock_drop(&fs->lock);
 	return failed;
+}
+
+size_t
+flights_of_policy(struct flights *fs, uint64_t policy, struct flight **list, size_t most)
+{
+	size_t count = 0, looked = 0;
+	lock_take(&fs->lock);
+	for (struct flight *f = fs->list; f != NULL && count < most && looked < FLIGHTS_LOOKED;
+	     f = f->next, looked++) {
+		if (ended(f) || ids_find(f->policies, f->policy_count, policy) == f->policy_count)
+			continue;
+		f->refs++;
+		list[count++] = f;
+	}
+	lock_drop(&fs->lock);
+	return count;
 }
 
 void
