@@ -21,6 +21,7 @@ endpoint_f endpoint_budget, endpoint_consumers; /* endpoint_admin.c */
 endpoint_f endpoint_migration;                  /* endpoint_migration.c */
 endpoint_f endpoint_postures;                   /* endpoint_postures.c */
 endpoint_f endpoint_summary;                    /* endpoint_summary.c */
+endpoint_f endpoint_explain;                    /* endpoint_explain.c */
 endpoint_f endpoint_policies, endpoint_hosts;   /* endpoint_policies.c */
 endpoint_f endpoint_auth, endpoint_pcrs_policy_list, endpoint_pcrs_hostids,
     endpoint_pcrs_posture_info; /* endpoint_legacy.c */

@@ -156,19 +156,36 @@ wait_is_announced(const struct request *r)
 /* Of a request that has many stale results; whoever asks next renews others. */
 #define REFRESHES_MOST 4
 
-void
+static bool
+may_refresh(struct request *r)
+{
+	int64_t wait_ms;
+	return r->refreshes < REFRESHES_MOST && !wait_is_announced(r) &&
+	       known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) == STATUS_OK;
+}
+
+bool
+source_would_refresh(struct request *r)
+{
+	struct flight *flight = flight_running(
+	    r->gateway->flights, r->source->digest, r->source->canon.data, r->source->canon.len);
+	flight_release(flight);
+	return flight == NULL && may_refresh(r);
+}
+
+bool
 source_refresh(struct request *r)
 {
-	bool leader;
-	int64_t wait_ms;
-	if (r->refreshes == REFRESHES_MOST || wait_is_announced(r) ||
-	    known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) != STATUS_OK)
-		return;
+	bool leader, begun = false;
+	if (!may_refresh(r))
+		return false;
 	struct flight *flight = flight_join(r->gateway->flights, r->source->digest,
 	    r->source->canon.data, r->source->canon.len, r->consumer->name, &leader);
 	if (flight != NULL && leader)
-		r->refreshes += lead(r, flight, BUDGET_BACKGROUND);
+		begun = lead(r, flight, BUDGET_BACKGROUND);
+	r->refreshes += begun;
 	flight_release(flight);
+	return begun;
 }
 
 bool
@@ -198,44 +215,90 @@ can_fall_back(struct request *r)
 	return source_may_stand_in(r);
 }
 
+bool
+source_is_owed(const struct request *r, const struct cache_result *result)
+{
+	const struct cache_manifest *m = cache_manifest(result);
+	return flights_owe(r->gateway->flights, m->digest, r->consumer->name, m->id);
+}
+
+/* What is not its own, or is its own and has expired. */
+static enum found
+choose_further(struct request *r)
+{
+	if (source_take_contained(r, VERDICT_FRESH))
+		return FOUND_FRESH;
+	if (source_take_contained(r, VERDICT_STALE))
+		return FOUND_STALE;
+	if (may_force(r) && source_take_contained(r, VERDICT_REQUEST))
+		return FOUND_OWED;
+	return can_fall_back(r) && wait_is_announced(r) ? FOUND_KEPT : FOUND_NOTHING;
+}
+
+enum status
+source_choose(struct request *r, enum found *ret)
+{
+	static const char *const fwd[] = {[VERDICT_NONE] = "miss",
+	    [VERDICT_EXPIRED] = "stale",
+	    [VERDICT_REQUEST] = "request",
+	    [VERDICT_FRESH] = NULL,
+	    [VERDICT_STALE] = NULL};
+	struct source *s = r->source;
+	enum verdict verdict = VERDICT_NONE;
+	enum status st = look(r, &s->result, &verdict);
+	if (st != STATUS_OK && !is_gone(st))
+		return st;
+	if (verdict != VERDICT_NONE && verdict != VERDICT_FRESH)
+		source_refused(
+		    r, s->canon.data, s->canon.len, cache_manifest(s->result)->id, 0, "age");
+	s->fwd = fwd[verdict];
+	if (verdict == VERDICT_FRESH)
+		*ret = FOUND_FRESH;
+	else if (verdict == VERDICT_STALE)
+		*ret = source_take_contained(r, VERDICT_FRESH) ? FOUND_FRESH : FOUND_STALE;
+	else if (verdict == VERDICT_REQUEST && source_is_owed(r, s->result))
+		*ret = FOUND_OWED;
+	else
+		*ret = choose_further(r);
+	return STATUS_OK;
+}
+
+static enum step
+serve_found(struct request *r, enum found found)
+{
+	struct source *s = r->source;
+	const struct cache_manifest *m = s->result != NULL ? cache_manifest(s->result) : NULL;
+	switch (found) {
+	case FOUND_FRESH:
+		s->fwd = NULL;
+		s->served = SERVED_HIT;
+		return STEP_answer;
+	case FOUND_STALE:
+		s->fwd = NULL;
+		if (!r->conditions.only_if_cached)
+			source_renew(r, source_refresh);
+		return serve_stale(r, STALE_AGE);
+	case FOUND_OWED:
+		flights_settle(r->gateway->flights, m->digest, r->consumer->name, m->id);
+		s->served = SERVED_COLLAPSED;
+		return STEP_answer;
+	case FOUND_KEPT:
+		return serve_stale(r, STALE_LIMIT);
+	case FOUND_NOTHING:
+		break;
+	}
+	return STEP_follow;
+}
+
 /* One query; a walk needs none. */
 enum step
 source_lookup(struct request *r)
 {
-	enum verdict verdict = VERDICT_NONE;
-	enum status st = look(r, &r->source->result, &verdict);
-	if (st != STATUS_OK && !is_gone(st))
-		return request_problem_later(
-		    r, st, 0); /* what a fetch brought could not be kept either */
-	switch (verdict) {
-	case VERDICT_FRESH:
-		r->source->served = SERVED_HIT;
-		return STEP_answer;
-	case VERDICT_STALE:
-		if (source_take_contained(r, VERDICT_FRESH))
-			return STEP_answer;
-		if (!r->conditions.only_if_cached)
-			source_refresh(r);
-		return serve_stale(r, STALE_AGE);
-	case VERDICT_REQUEST:
-		r->source->fwd = "request";
-		if (flights_settle(r->gateway->flights, r->source->digest, r->consumer->name,
-			cache_manifest(r->source->result)->id)) {
-			r->source->served = SERVED_COLLAPSED;
-			return STEP_answer;
-		}
-		break;
-	case VERDICT_EXPIRED:
-		r->source->fwd = "stale";
-		break;
-	case VERDICT_NONE:
-		r->source->fwd = "miss";
-		break;
-	}
-	if (source_take_contained(r, VERDICT_FRESH) || source_take_contained(r, VERDICT_STALE) ||
-	    (may_force(r) && source_take_contained(r, VERDICT_REQUEST)))
-		return STEP_answer;
-	return can_fall_back(r) && wait_is_announced(r) ? serve_stale(r, STALE_LIMIT) : STEP_follow;
+	enum found found;
+	enum status st = source_choose(r, &found);
+	if (st != STATUS_OK) /* what a fetch brought could not be kept either */
+		return request_problem_later(r, st, 0);
+	return serve_found(r, found);
 }
 
 enum step
@@ -243,6 +306,8 @@ step_lookup(struct request *r)
 {
 	if (r->walking)
 		return lookup_pinned(r);
+	if (r->routed.route == ROUTE_POSTURES_EXPLAIN)
+		return STEP_answer; /* it only asks what would be found */
 	enum step next = r->legacy != NULL ? legacy_lookup(r) : source_lookup(r);
 	if (next == STEP_follow && r->conditions.only_if_cached)
 		return request_problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
@@ -309,17 +374,6 @@ no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char 
 		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64,
 		    (r->now_ms - m->fetched_at_ms) / 1000);
 	return request_problem_more(r, st, detail, retry_after_ms, m != NULL ? extra : NULL);
-}
-
-/* Nothing is fetched for this query, and it is known that it would fail. */
-static enum step
-known_to_fail(struct request *r, enum status st, int64_t wait_ms, struct buf *reason)
-{
-	if (st != STATUS_VERSION_UNAVAILABLE)
-		return no_answer(r, st, wait_ms, NULL);
-	const char *detail = arena_printf(
-	    &r->arena, "What each version of the upstream's API says: %s.", buf_str(reason));
-	return no_answer(r, st, 0, detail);
 }
 
 /* Nothing comes from the upstream for a while, and why. */
@@ -437,13 +491,33 @@ source_over_quota(struct request *r, int64_t wait_ms, const char *detail)
  * brought is stored, then. Records of the old protocol leave before the end of a fetch has come, which
  * alone tells whether a broader one has what they are taken from. */
 static bool
-is_on_its_way(struct request *r, enum step *ret_next)
+is_on_its_way(struct request *r, struct way *ret)
 {
 	if (r->source->alone || r->legacy != NULL)
 		return false;
-	bool follows = source_follow_broader(r);
-	*ret_next = follows ? STEP_follow : STEP_answer;
-	return follows || source_take_contained(r, VERDICT_FRESH);
+	ret->leads = source_follow_broader(r) ? WAY_FLIGHT : WAY_STORED;
+	return ret->leads == WAY_FLIGHT || source_take_contained(r, VERDICT_FRESH);
+}
+
+void
+source_find_way(struct request *r, struct way *ret)
+{
+	struct gateway *g = r->gateway;
+	struct source *s = r->source;
+	struct buf reason;
+	*ret = (struct way){.leads = WAY_FLIGHT};
+	s->flight = flight_running(g->flights, s->digest, s->canon.data, s->canon.len);
+	if (s->flight != NULL || is_on_its_way(r, ret))
+		return;
+	buf_init(&reason, KIB);
+	ret->failure = known_failure(r, g->settings->error_memory_ms, &reason, &ret->wait_ms);
+	ret->leads = ret->failure != STATUS_OK ? WAY_FAILS : WAY_BEGINS;
+	if (ret->failure == STATUS_VERSION_UNAVAILABLE) {
+		ret->wait_ms = 0;
+		ret->detail = arena_printf(&r->arena,
+		    "What each version of the upstream's API says: %s.", buf_str(&reason));
+	}
+	buf_fini(&reason);
 }
 
 /* The flight to wait for: the one under way, of its own query or a broader one, or a new one that this
@@ -452,20 +526,14 @@ static enum step
 join(struct request *r, struct turn *turn)
 {
 	struct gateway *g = r->gateway;
-	struct buf reason;
-	int64_t wait_ms = 0;
-	r->source->flight = flight_running(
-	    g->flights, r->source->digest, r->source->canon.data, r->source->canon.len);
-	enum step next = STEP_follow;
-	if (r->source->flight != NULL || is_on_its_way(r, &next))
-		return next;
-	buf_init(&reason, KIB);
-	enum status st = known_failure(r, g->settings->error_memory_ms, &reason, &wait_ms);
-	if (st != STATUS_OK)
-		next = known_to_fail(r, st, wait_ms, &reason);
-	buf_fini(&reason);
-	if (st != STATUS_OK)
-		return next;
+	struct way way;
+	source_find_way(r, &way);
+	if (way.leads == WAY_FLIGHT)
+		return STEP_follow;
+	if (way.leads == WAY_STORED)
+		return serve_found(r, FOUND_FRESH);
+	if (way.leads == WAY_FAILS)
+		return no_answer(r, way.failure, way.wait_ms, way.detail);
 	r->source->flight = flight_join_if(g->flights, r->source->digest, r->source->canon.data,
 	    r->source->canon.len, r->consumer->name, take_turn, turn, &turn->leader);
 	if (r->source->flight != NULL)

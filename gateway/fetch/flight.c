@@ -15,7 +15,9 @@
 #define ENDED_KEPT 256
 #define ENDED_KEPT_MS INT64_C(3600000)
 #define ENDED_TEXT_BYTES (64 * KIB) /* of a kept one; a text has up to LIMIT_CANON_BYTES */
-#define OWED_MS INT64_C(120000)     /* twice the longest Retry-After of a 202 */
+#define ASKER_TEXT_BYTES                                                                           \
+	(4 * KIB) /* of what a follower asks for; there may be one for each consumer */
+#define OWED_MS INT64_C(120000) /* twice the longest Retry-After of a 202 */
 
 struct flight {
 	struct flights *owner;
@@ -154,6 +156,7 @@ flight_release(struct flight *f)
 	lock_take(&fs->lock);
 	bool last = unref_locked(f);
 	struct cache_result *unused = NULL;
+	uint64_t *unused_policies = NULL;
 	char *unused_text = NULL;
 	if (f->listed && f->refs == 1 && ended(f)) {
 		/* nobody joins what has ended: kept for its figures, it must not keep its result
@@ -161,9 +164,13 @@ flight_release(struct flight *f)
 		unused = f->result;
 		f->result = NULL;
 		unused_text = large_text_locked(f);
+		unused_policies = f->policies;
+		f->policies = NULL;
+		f->policy_count = 0;
 	}
 	lock_drop(&fs->lock);
 	cache_release(unused);
+	free(unused_policies);
 	free(unused_text);
 	if (last)
 		flight_destroy(f);
@@ -425,7 +432,7 @@ flight_asked(struct flight *f, const char *consumer)
 void
 flight_followed(struct flight *f, const char *consumer, const char *text, size_t len)
 {
-	char *copy = len <= ENDED_TEXT_BYTES ? strndup(text, len) : NULL;
+	char *copy = len <= ASKER_TEXT_BYTES ? strndup(text, len) : NULL;
 	lock_take(&f->owner->lock);
 	struct asker *a = add_asker_locked(f, consumer);
 	char *unused = copy;
@@ -467,24 +474,44 @@ flight_owe(struct flight *f, const char *consumer)
 	lock_drop(&f->owner->lock);
 }
 
+/* Who of the flight is owed this result, if it is the one that it has made or a newer one. */
+static struct asker *
+find_owed_locked(
+    struct flight *f, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
+{
+	lock_assert_held(&f->owner->lock);
+	if (f->view.state != FLIGHT_COMPLETE || f->view.result > result ||
+	    memcmp(f->digest, digest, SHA256_BYTES) != 0)
+		return NULL;
+	struct asker *a = find_asker_locked(f, consumer);
+	return a != NULL && a->owed ? a : NULL;
+}
+
 bool
-flights_settle(
+flights_owe(
     struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
 {
 	bool owed = false;
 	int64_t now_ms = clock_mono_ms();
 	lock_take(&fs->lock);
+	for (struct flight *f = *bucket_of_digest(fs, digest); f != NULL && !owed; f = f->next_here)
+		owed = now_ms - f->view.ended_ms < OWED_MS &&
+		       find_owed_locked(f, digest, consumer, result) != NULL;
+	lock_drop(&fs->lock);
+	return owed;
+}
+
+void
+flights_settle(
+    struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
+{
+	lock_take(&fs->lock);
 	for (struct flight *f = *bucket_of_digest(fs, digest); f != NULL; f = f->next_here) {
-		if (f->view.state != FLIGHT_COMPLETE || f->view.result > result ||
-		    memcmp(f->digest, digest, SHA256_BYTES) != 0)
-			continue;
-		struct asker *a = find_asker_locked(f, consumer);
-		owed = owed || (a != NULL && a->owed && now_ms - f->view.ended_ms < OWED_MS);
+		struct asker *a = find_owed_locked(f, digest, consumer, result);
 		if (a != NULL)
 			a->owed = false;
 	}
 	lock_drop(&fs->lock);
-	return owed;
 }
 
 bool

@@ -83,7 +83,7 @@ void flight_followed(struct flight *f, const char *consumer, const char *text, s
 /* Who somebody is to a flight: nobody, one whose query is that of the flight, or one who follows it with a
  * narrower one. */
 enum flight_asker { FLIGHT_STRANGER, FLIGHT_ASKER, FLIGHT_FOLLOWER };
-/* Of a follower *ret_text is a copy of its query, the last one, to be freed: NULL if that is above 64 KiB
+/* Of a follower *ret_text is a copy of its query, the last one, to be freed: NULL if that is above 4 KiB
  * or there is no memory. Else it is NULL. */
 enum flight_asker flight_asked_by(
     struct flight *f, const char *consumer, char **ret_text) NODISCARD;
@@ -91,11 +91,14 @@ enum flight_asker flight_asked_by(
  * again, and is owed what the flight brings. */
 void flight_owe(struct flight *f, const char *consumer);
 /* Whether the result is owed to this consumer, as what a flight of that query has made or as
- * something newer; it is owed no longer. Nor is it two minutes after the flight has ended:
- * whoever asks then has not come again, but wants something newer. Without it, whoever comes
- * again with the same request would begin another fetch each time. */
-bool flights_settle(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer,
+ * something newer. It is not two minutes after the flight has ended: whoever asks then has not come
+ * again, but wants something newer. Without it, whoever comes again with the same request would
+ * begin another fetch each time. */
+bool flights_owe(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer,
     uint64_t result) NODISCARD;
+/* It is given to the consumer, and owed no longer. */
+void flights_settle(
+    struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result);
 /* Whether the upstream failed the last flight of this query that ended, none is under way, and
  * it is not longer ago than within_ms or than the wait that was told with the failure:
  * *ret_status is that failure, *ret_wait_ms what is left of the time. */

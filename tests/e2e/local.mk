@@ -7,6 +7,7 @@ E2E_TESTS = \
 	tests/e2e/test_clock.py \
 	tests/e2e/test_containment.py \
 	tests/e2e/test_dialects.py \
+	tests/e2e/test_explain.py \
 	tests/e2e/test_export.py \
 	tests/e2e/test_faults.py \
 	tests/e2e/test_following.py \

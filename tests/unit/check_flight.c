@@ -100,14 +100,14 @@ START_TEST(who_follows_is_known_by_its_own_query)
 {
 	struct flights *fs = flights_new();
 	bool leader;
-	char *text, *large = calloc(1, 64 * KIB + 2);
+	char *text, *large = calloc(1, 4 * KIB + 2);
 	struct flight *f = join(fs, digest_a, "a", &leader);
 	flight_followed(f, "other", "b", 1);
 	follows_with(f, "other", "b");
 	flight_followed(f, "other", "cc", 2);
 	follows_with(f, "other", "cc");
-	memset(large, 'x', 64 * KIB + 1);
-	flight_followed(f, "other", large, 64 * KIB + 1);
+	memset(large, 'x', 4 * KIB + 1);
+	flight_followed(f, "other", large, 4 * KIB + 1);
 	ck_assert_int_eq(flight_asked_by(f, "other", &text), FLIGHT_FOLLOWER);
 	ck_assert_ptr_null(text);
 	/* whoever is owed the result has not been told whose it is */
