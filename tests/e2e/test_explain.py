@@ -207,6 +207,15 @@ class Explaining(harness.StackTest):
                              (None, [(result, refused)]), change)
         self.assertEqual(said["candidates"][0]["query"][:26], "q1;policy=1001,1003;host=5")
 
+    def test_what_has_to_wait_for_the_budget(self):
+        self.begin(settings={"upstream": {"rate_calls": 1, "rate_window": "60s"}})
+        self.it.client(ALL).get("/v1/policies/1001/hosts")
+        self.assertLessEqual(self.explain(policy="1001")["waitSeconds"], 1)
+        self.ask(posture="10000000001")
+        said = self.explain(policy="1001")
+        self.assertEqual(said["upstreamCalls"], 1)
+        self.assertIn(said["waitSeconds"], range(2, 63))
+
     def test_what_only_the_records_tell(self):
         self.begin({"failing_policies": "1002"})
         self.ask(policy="1001,1002")
@@ -266,7 +275,7 @@ class Explaining(harness.StackTest):
         self.ask(policy="1001,1002", evidence="basic")
         hold = self.control.hold(api="postureInfo")
         self.ask(headers=AT_ONCE, policy="1001,1002", scannedSince="2026-10-20")
-        self.control.wait(api="postureInfo", held=1)
+        self.control.wait(api="postureInfo", held=2)
         self.assertEqual(len(self.explain(policy="1001", cloud="true")["candidates"]), 4)
         answer = self.it.client(SOME).get("/v1/postures/explain", policy="1001", cloud="true")
         self.assertNotIn(b"1002", answer.body)

@@ -2,13 +2,15 @@
 that the upstream itself would have given them. Where the broader one fails or has less than its query
 promised, they have a fetch of their own."""
 
+import os
 import re
 import threading
+import time
 
 import harness
 import reference
 from harness import Consumer
-from test_containment import DATA, calls, upstream_params
+from test_containment import DATA, POLICIES, READINGS, Random, calls, upstream_params
 
 ALL, SOME, OTHER, POOR = range(4)
 CONSUMERS = [Consumer("all", force="true", admin="true"), Consumer("some", policies="1001"),
@@ -42,6 +44,7 @@ class Following(harness.StackTest):
         settings["upstream"] = {"retries": 0} | settings.get("upstream", {})
         self.it = self.stack(simulator=DATA | (simulator or {}), consumers=CONSUMERS, settings=settings, **options)
         self.control = self.it.control
+        self.scraper = self.it.client(ALL)
 
     def ask(self, consumer=ALL, headers=None, **params):
         return self.it.client(consumer).get("/v1/postures", headers, **params)
@@ -57,12 +60,18 @@ class Following(harness.StackTest):
         self.control.wait(api=api, held=1)
         return answer.headers["Location"]
 
+    def have_joined(self):
+        text = self.scraper.get("/metrics").body.decode()
+        return int(re.search(r"^pcrs_coalesced_total (\d+)", text, re.M)[1])
+
     def joined(self, count):
         """So many requests wait for the fetch of another."""
-        def coalesced():
-            text = self.it.client(ALL).get("/metrics").body.decode()
-            return int(re.search(r"^pcrs_coalesced_total (\d+)", text, re.M)[1])
-        harness.wait_until(lambda: coalesced() == count, f"{count} have joined")
+        harness.wait_until(lambda: self.have_joined() == count, f"{count} have joined")
+
+    def ended(self, place):
+        """It has, and serves nobody any more."""
+        harness.wait_until(lambda: self.scraper.get(place).json()["state"] in ("complete", "failed"), "it has ended")
+        self.it.advance(11)
 
     def release(self):
         self.control.release(id=self.hold)
@@ -110,6 +119,48 @@ class Following(harness.StackTest):
             self.assertGreater(len(got), 0)
         self.assertEqual(counted, 3, "the hosts of both policies, and the postures of each")
         self.assertEqual(len({a.json()["result"]["id"] for a in answers}), 1)
+
+    def test_whoever_follows_what_has_what_the_upstream_would_have_given(self):
+        self.begin(clock=True, settings={"cache": {"fresh_for": "10s", "stale_for": "0s", "keep_for": "0s"},
+                                         "upstream": READINGS})
+        upstream = reference.Upstream(self.it.upstream, self.it.username, self.it.password)
+        everything = upstream.postures(POLICIES).values()
+        dates = {m: sorted({r[m] for r in everything})
+                 for m in ("lastEvaluatedDate", "postureModifiedDate", "complianceLastScanDate")}
+        seed = int(os.environ.get("UNIT_SEED", time.time_ns() % 10**6))
+        queries = Random(seed, dates, sorted({int(r["hostId"]) for r in everything}),
+                         sorted(int(r["id"]) for r in everything))
+        client, joined, followed, records = self.it.client(ALL), 0, 0, 0
+        for _ in range(int(os.environ.get("FOLLOWED", "120"))):
+            broad, narrow = queries.query(True), queries.query(False)
+            if "posture" in broad or "posture" in narrow:
+                continue
+            place = self.broad(api="hostids", **broad)
+            said = client.get("/v1/postures/explain", **narrow).json()
+            if not said["serves"] or said["serves"]["how"] != "contained":
+                self.release()
+                self.ended(place)
+                continue
+            asking = self.asking(limit=37, **narrow)
+            self.joined(joined := joined + 1)
+            before = calls(self.it)  # that of the hosts is among them
+            self.release()
+            answer = asking.result()
+            told = answer.headers["Cache-Status"].replace("stale", "miss")  # others have expired
+            if told == FOLLOWED:
+                self.assertLessEqual(calls(self.it) - before, len(broad["policy"].split(",")), (seed, broad, narrow))
+                followed += 1
+            else:
+                self.assertEqual(told, "posturegate; fwd=miss; stored", (seed, broad, narrow))
+            got = self.postures(answer, client)
+            hosts = {int(h) for h in narrow["host"].split(",")} if "host" in narrow else None
+            self.assertEqual(got, upstream.postures(narrow["policy"].split(","), hosts, **upstream_params(narrow)),
+                             (seed, broad, narrow))
+            records += len(got)
+            self.ended(place)
+        print(f"following: {followed} followed, {records} records, seed {seed}")
+        self.assertGreater(followed, 0)
+        self.assertGreater(records, followed)
 
     def test_summaries_and_whole_results_follow_too(self):
         self.begin()
