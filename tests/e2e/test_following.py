@@ -264,6 +264,17 @@ class Following(harness.StackTest):
         self.assertEqual((answer.status, answer.json()["type"]), (503, "/problems/upstream-unavailable"))
         self.assertEqual(self.control.state()["apis"]["hostids"]["calls"], 1)
 
+    def test_a_failure_that_is_not_of_the_query_is_told_and_costs_nothing(self):
+        self.begin()
+        self.control.fault("401", api="auth", times=-1)
+        self.broad(api="auth")
+        asking = self.asking(POOR, policy="1001", status="Failed")
+        self.joined(1)
+        self.release()
+        self.assertEqual(asking.result().json()["type"], "/problems/upstream-auth")
+        used = {c["name"]: c["quota"]["used"] for c in self.it.client(ALL).get("/admin/v1/consumers").json()["data"]}
+        self.assertEqual(used["poor"], 0)
+
     def test_a_host_that_the_broader_one_has_not_found_is_asked_for(self):
         self.begin()
         self.broad(policy="1001")
