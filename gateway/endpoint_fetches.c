@@ -2,6 +2,8 @@
 #include "config.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/log.h"
@@ -13,20 +15,27 @@
 #define LOOK_AGAIN_S 1
 #define CANCEL_TRY_MS 10 /* one that has just been begun is tried again after this */
 
+/* What somebody sees of a fetch. */
+struct sight {
+	bool hides_counts; /* of records that the grant may hide */
+	bool names_consumer;
+	bool cuts_query;   /* which may have megabytes */
+	const char *query; /* NULL: it is no longer kept */
+	size_t query_len;
+};
+
 /* --- as JSON */
 
 static void
-add_query(struct flight *flight, bool cut, struct buf *b)
+add_query(const struct sight *s, struct buf *b)
 {
-	size_t len;
-	const char *text = flight_text(flight, &len);
-	cut = cut && len > SHOWN_QUERY_BYTES;
+	bool cut = s->cuts_query && s->query_len > SHOWN_QUERY_BYTES;
 	buf_str_add(b, ",\"query\":");
-	if (text == NULL) {
+	if (s->query == NULL) {
 		buf_str_add(b, "null");
 		return;
 	}
-	buf_json(b, text, cut ? SHOWN_QUERY_BYTES : len);
+	buf_json(b, s->query, cut ? SHOWN_QUERY_BYTES : s->query_len);
 	if (!cut)
 		return;
 	b->len -= b->err == STATUS_OK; /* the closing quote */
@@ -60,18 +69,18 @@ add_times(const struct flight_view *v, int64_t estimate_ms, struct buf *b)
 		buf_str_add(b, "null");
 }
 
-void
-endpoint_fetch_json(struct flight *flight, int64_t estimate_ms, unsigned shown, struct buf *b)
+static void
+fetch_json(struct flight *flight, int64_t estimate_ms, const struct sight *s, struct buf *b)
 {
 	struct flight_view v;
 	flight_look(flight, &v);
 	buf_printf(b, "{\"id\":\"%" PRIx64 "\",\"state\":\"%s\"", v.id, flight_state_name(v.state));
-	if (shown & FETCH_NAMES_CONSUMER) {
+	if (s->names_consumer) {
 		buf_str_add(b, ",\"consumer\":");
 		buf_json_str(b, flight_consumer(flight));
 	}
-	add_query(flight, shown & FETCH_CUTS_QUERY, b);
-	add_progress(&v.progress, shown & FETCH_HIDES_COUNTS, b);
+	add_query(s, b);
+	add_progress(&v.progress, s->hides_counts, b);
 	add_times(&v, estimate_ms, b);
 	buf_str_add(b, ",\"result\":");
 	if (v.result != 0)
@@ -84,33 +93,57 @@ endpoint_fetch_json(struct flight *flight, int64_t estimate_ms, unsigned shown, 
 }
 
 static void
-add_fetch(struct request *r, struct flight *flight, unsigned shown)
+add_fetch(struct request *r, struct flight *flight, const struct sight *s)
 {
-	endpoint_fetch_json(
-	    flight, fetch_estimate_ms(r->gateway->fetcher, flight), shown, &r->response.body);
+	fetch_json(flight, fetch_estimate_ms(r->gateway->fetcher, flight), s, &r->response.body);
 }
 
 /* --- who sees which */
 
-/* A consumer sees the fetches that it began or joined and those of policies that it may see; an administrator,
- * below /admin/, all. By posture the grant is a predicate on records, and what counts them would
- * tell of those that it hides; so it is of one whose query is no longer kept. */
+/* Whoever follows a fetch of more than it may see, sees it as one of its own query. */
+static void
+see_own_query(struct arena *scratch, const char *text, struct sight *s)
+{
+	s->query = text != NULL ? arena_printf(scratch, "%s", text) : NULL;
+	s->query_len = s->query != NULL ? strlen(s->query) : 0;
+}
+
+/* A consumer sees the fetches that it began, joined or follows and those of policies that it may see; an
+ * administrator, below /admin/, all. By posture the grant is a predicate on records, and what counts them
+ * would tell of those that it hides; so it is of one whose query is no longer kept. */
 static bool
-may_see(const struct request *r, struct flight *flight, struct arena *scratch, unsigned *ret_shown)
+may_see(const struct request *r, struct flight *flight, struct arena *scratch, struct sight *ret)
 {
 	struct id_list policies;
-	size_t len;
-	const char *text = flight_text(flight, &len);
-	*ret_shown = r->routed.needs_admin ? FETCH_NAMES_CONSUMER : 0;
+	char *own;
+	*ret = (struct sight){.names_consumer = r->routed.needs_admin};
+	ret->query = flight_text(flight, &ret->query_len);
 	if (r->routed.needs_admin || r->consumer->all_policies)
 		return true;
-	bool known = text != NULL &&
-		     query_canon_policies(scratch, text, len, &policies) == STATUS_OK &&
-		     policies.count > 0;
+	bool known =
+	    ret->query != NULL &&
+	    query_canon_policies(scratch, ret->query, ret->query_len, &policies) == STATUS_OK &&
+	    policies.count > 0;
 	if (known && access_covers(r->consumer, &policies))
 		return true;
-	*ret_shown = FETCH_HIDES_COUNTS;
-	return flight_asked_by(flight, r->consumer->name);
+	ret->hides_counts = true;
+	enum flight_asker as = flight_asked_by(flight, r->consumer->name, &own);
+	if (as == FLIGHT_FOLLOWER)
+		see_own_query(scratch, own, ret);
+	free(own);
+	return as != FLIGHT_STRANGER;
+}
+
+void
+endpoint_fetch_of_202(struct request *r, int64_t estimate_ms)
+{
+	struct sight sight;
+	struct source *s = r->source;
+	if (!may_see(r, s->flight, &r->arena, &sight)) { /* it could not be noted that it asks */
+		sight.query = s->canon.data;
+		sight.query_len = s->canon.len;
+	}
+	fetch_json(s->flight, estimate_ms, &sight, &r->response.body);
 }
 
 /* --- all of them */
@@ -120,16 +153,18 @@ add_list(struct request *r, struct flight **list, size_t count)
 {
 	struct buf *b = &r->response.body;
 	struct arena scratch;
-	unsigned shown, left = r->source->query.limit;
+	struct sight sight;
+	unsigned left = r->source->query.limit;
 	arena_init(&scratch, LIMIT_ARENA_BYTES);
 	buf_str_add(b, "{\"data\":[");
 	for (size_t i = 0; i < count && left > 0; i++) {
 		arena_reset(&scratch);
-		if (!may_see(r, list[i], &scratch, &shown))
+		if (!may_see(r, list[i], &scratch, &sight))
 			continue;
 		if (left-- < r->source->query.limit)
 			buf_byte(b, ',');
-		add_fetch(r, list[i], shown | FETCH_CUTS_QUERY);
+		sight.cuts_query = true;
+		add_fetch(r, list[i], &sight);
 	}
 	buf_str_add(b, "]}\n");
 	arena_fini(&scratch);
@@ -176,7 +211,7 @@ cancel(struct request *r)
 }
 
 static enum step
-cancelled(struct request *r, unsigned shown)
+cancelled(struct request *r, const struct sight *sight)
 {
 	struct flight_view v;
 	bool told = cancel(r);
@@ -193,21 +228,21 @@ cancelled(struct request *r, unsigned shown)
 		response_header(&r->response, "Location", "/admin/v1/fetches/%" PRIx64, v.id);
 		response_header(&r->response, "Retry-After", "%d", LOOK_AGAIN_S);
 	}
-	add_fetch(r, r->source->flight, shown);
+	add_fetch(r, r->source->flight, sight);
 	return STEP_respond;
 }
 
 enum step
 endpoint_fetch(struct request *r)
 {
-	unsigned shown;
+	struct sight sight;
 	r->source->flight =
 	    r->routed.id != 0 ? flight_find(r->gateway->flights, r->routed.id) : NULL;
-	if (r->source->flight == NULL || !may_see(r, r->source->flight, &r->arena, &shown))
+	if (r->source->flight == NULL || !may_see(r, r->source->flight, &r->arena, &sight))
 		return request_problem(r, STATUS_NOT_FOUND, NULL);
 	if (r->method == METHOD_DELETE)
-		return cancelled(r, shown);
+		return cancelled(r, &sight);
 	request_json_of_key(r);
-	add_fetch(r, r->source->flight, shown);
+	add_fetch(r, r->source->flight, &sight);
 	return STEP_respond;
 }

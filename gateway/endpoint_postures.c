@@ -63,8 +63,8 @@ cache_headers(struct request *r, const char *etag)
 		    resp, "Cache-Status", "posturegate; fwd=%s; stored", r->source->fwd);
 		break;
 	case SERVED_COLLAPSED:
-		response_header(
-		    resp, "Cache-Status", "posturegate; fwd=%s; collapsed", r->source->fwd);
+		response_header(resp, "Cache-Status", "posturegate; fwd=%s; collapsed%s",
+		    r->source->fwd, r->source->contained ? "; detail=contained" : "");
 		break;
 	default:
 		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64 "%s", ttl,

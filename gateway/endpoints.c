@@ -8,6 +8,7 @@ static endpoint_f *const endpoints[ROUTE_UNKNOWN] = {
     [ROUTE_POSTURES] = endpoint_postures,
     [ROUTE_POSTURES_QUERY] = endpoint_postures,
     [ROUTE_POSTURES_SUMMARY] = endpoint_summary,
+    [ROUTE_POSTURES_EXPLAIN] = endpoint_explain,
     [ROUTE_POSTURE] = endpoint_postures,
     [ROUTE_POLICIES] = endpoint_policies,
     [ROUTE_POLICY_HOSTS] = endpoint_hosts,

@@ -21,6 +21,7 @@ endpoint_f endpoint_budget, endpoint_consumers; /* endpoint_admin.c */
 endpoint_f endpoint_migration;                  /* endpoint_migration.c */
 endpoint_f endpoint_postures;                   /* endpoint_postures.c */
 endpoint_f endpoint_summary;                    /* endpoint_summary.c */
+endpoint_f endpoint_explain;                    /* endpoint_explain.c */
 endpoint_f endpoint_policies, endpoint_hosts;   /* endpoint_policies.c */
 endpoint_f endpoint_auth, endpoint_pcrs_policy_list, endpoint_pcrs_hostids,
     endpoint_pcrs_posture_info; /* endpoint_legacy.c */
@@ -49,12 +50,8 @@ enum step endpoint_page(struct request *r, struct page *p);
 /* Leaves the class of workers and frees what a whole result holds. Fine if the answer is none. */
 void endpoint_export_fini(struct request *r);
 
-/* A fetch as a JSON object: also the body of a 202. The estimate is fetch_estimate_ms()'s. */
-enum fetch_shown {
-	FETCH_HIDES_COUNTS = 1, /* of records that the grant may hide */
-	FETCH_NAMES_CONSUMER = 2,
-	FETCH_CUTS_QUERY = 4, /* which may have megabytes */
-};
-void endpoint_fetch_json(struct flight *flight, int64_t estimate_ms, unsigned shown, struct buf *b);
+/* The fetch of r->source->flight as the body of a 202, as this consumer sees it. The estimate is
+ * fetch_estimate_ms()'s. */
+void endpoint_fetch_of_202(struct request *r, int64_t estimate_ms);
 
 #endif

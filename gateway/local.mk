@@ -5,6 +5,7 @@ libdaemon_a_SOURCES = \
 	gateway/endpoint_admin.c gateway/endpoint_fetches.c gateway/endpoint_health.c \
 	gateway/endpoint_legacy.c gateway/endpoint_metrics.c gateway/endpoint_migration.c \
 	gateway/endpoint_policies.c gateway/endpoint_postures.c \
+	gateway/endpoint_explain.c \
 	gateway/endpoint_summary.c \
 	gateway/endpoints.c gateway/endpoints.h \
 	gateway/janitor.c gateway/janitor.h \

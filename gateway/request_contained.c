@@ -1,5 +1,5 @@
-/* An answer out of the result of a broader query (query/implies.h): which stored result has it, and what
- * is left to do to that. Whoever asks so costs the upstream nothing. */
+/* An answer out of the result of a broader query (query/implies.h): which stored result has it, or which
+ * fetch under way will, and what is left to do to that. Whoever asks so costs the upstream nothing. */
 #include "config.h"
 
 #include <string.h>
@@ -10,6 +10,7 @@
 #define CANDIDATES_MOST 64 /* results of a policy that are looked at, the newest first */
 #define TEXTS_MOST MIB     /* of their queries, in all: those of bodies have megabytes of hosts */
 #define REFUSED_MOST 4     /* of them that turn out to be doubtful, before it is given up */
+#define NEEDLESS_MOST (64 * KIB) /* of a query that is read only to tell what it lacks */
 
 static struct implies_rules
 rules_of(const struct request *r)
@@ -30,7 +31,7 @@ result_implies(const struct request *r, const struct cache_manifest *m, const st
 	const struct query *want = &r->source->query;
 	const struct implies_rules rules = rules_of(r);
 	if (!m->complete)
-		return "complete";
+		return "incomplete";
 	const char *lacks = implies(have, want, &rules, ret);
 	if (lacks == NULL && have->hosts.count == 0 && want->postures.count == 0 &&
 	    !implies_hosts(m->hosts, m->host_count, want))
@@ -104,6 +105,67 @@ source_narrow(struct request *r)
 	return st;
 }
 
+/* --- why not */
+
+#define REFUSAL_QUERY_BYTES 1024
+
+/* All of a kind begin alike. */
+static bool
+is_of_same_kind(const struct request *r, const char *text, size_t len)
+{
+	const struct buf *own = &r->source->canon;
+	size_t kind_len = strcspn(buf_str(&r->source->canon), ";");
+	return len >= kind_len && memcmp(text, own->data, kind_len) == 0;
+}
+
+/* By posture no policy is named, and its records may be of any. */
+static bool
+may_see_query(const struct request *r, const char *text, size_t len)
+{
+	struct arena arena;
+	struct id_list policies;
+	if (r->consumer->all_policies)
+		return true;
+	arena_init(&arena, LIMIT_ARENA_BYTES);
+	bool may = query_canon_policies(&arena, text, len, &policies) == STATUS_OK &&
+		   policies.count > 0 && access_covers(r->consumer, &policies);
+	arena_fini(&arena);
+	return may;
+}
+
+/* The one that was refused before, or a new one; NULL: there is no room. */
+static struct refusal *
+refusal_of(struct refusals *list, uint64_t result, uint64_t fetch)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (list->list[i].result == result && list->list[i].fetch == fetch)
+			return &list->list[i];
+	if (list->count == REFUSALS_MOST)
+		return NULL;
+	list->list[list->count] = (struct refusal){.result = result, .fetch = fetch};
+	return &list->list[list->count++];
+}
+
+void
+source_refused(const struct request *r, const char *text, size_t len, uint64_t result,
+    uint64_t fetch, const char *why)
+{
+	if (r->refusals == NULL || *why == '\0' || !is_of_same_kind(r, text, len) ||
+	    !may_see_query(r, text, len))
+		return;
+	struct refusal *refusal = refusal_of(r->refusals, result, fetch);
+	if (refusal == NULL)
+		return;
+	if (refusal->why == NULL) {
+		refusal->cut = len > REFUSAL_QUERY_BYTES;
+		refusal->query = arena_printf(r->refusals->arena, "%.*s",
+		    (int)(refusal->cut ? REFUSAL_QUERY_BYTES : len), text);
+	}
+	/* it is asked for as fresh, as stale, …: its age counts if nothing else does */
+	if (refusal->why == NULL || strcmp(why, "age") != 0)
+		refusal->why = why;
+}
+
 /* --- which result */
 
 struct search {
@@ -124,39 +186,70 @@ was_refused(const struct search *s, uint64_t id)
 	return false;
 }
 
-/* Cheap looks first. */
+/* A smaller one has the answer. */
 static bool
-may_serve(const struct search *s, const struct cache_manifest *m)
+is_needless(const struct search *s, const struct cache_manifest *m)
+{
+	return s->best != 0 && m->records >= s->best_records;
+}
+
+/* Cheap looks first. NULL, or why it may not serve; "" for what need not be told. */
+static const char *
+refuse_cheaply(const struct search *s, const struct cache_manifest *m)
 {
 	const struct request *r = s->r;
-	return m->complete && !was_refused(s, m->id) &&
-	       memcmp(m->digest, r->source->digest, SHA256_BYTES) != 0 &&
-	       (s->best == 0 || m->records < s->best_records) &&
-	       conditions_verdict(&r->conditions, m, r->now_ms, r->consumer->force,
-		   r->gateway->settings->max_age_floor_ms) == s->wanted;
+	if (was_refused(s, m->id) || memcmp(m->digest, r->source->digest, SHA256_BYTES) == 0)
+		return "";
+	if (!m->complete)
+		return "incomplete";
+	if (conditions_verdict(&r->conditions, m, r->now_ms, r->consumer->force,
+		r->gateway->settings->max_age_floor_ms) != s->wanted)
+		return "age";
+	/* it need not be read; whoever wants to know why may be told more */
+	if (is_needless(s, m))
+		return r->refusals == NULL || m->text_len > NEEDLESS_MOST ? "" : NULL;
+	return m->text_len > TEXTS_MOST - s->text_bytes ? "" : NULL;
+}
+
+/* The words of why not are those of docs/api.md, and names of parameters. */
+static const char *
+refuse(struct search *s, const struct cache_manifest *m)
+{
+	struct arena arena;
+	struct query have;
+	struct implies how;
+	const char *why = refuse_cheaply(s, m);
+	if (why != NULL)
+		return why;
+	s->text_bytes += is_needless(s, m) ? 0 : m->text_len;
+	arena_init(&arena, LIMIT_ARENA_BYTES);
+	if (query_from_canon(&arena, m->text, m->text_len, &have) == STATUS_OK)
+		why = result_implies(s->r, m, &have, &how);
+	else
+		why = "";
+	arena_fini(&arena);
+	return why;
 }
 
 static bool
 on_candidate(void *ctx, const struct cache_manifest *m, bool current)
 {
 	struct search *s = ctx;
-	struct arena arena;
-	struct query have;
-	struct implies how;
 	if (!current)
 		return true;
 	if (s->seen++ == CANDIDATES_MOST)
 		return false;
-	if (!may_serve(s, m) || m->text_len > TEXTS_MOST - s->text_bytes)
-		return true;
-	s->text_bytes += m->text_len;
-	arena_init(&arena, LIMIT_ARENA_BYTES);
-	if (query_from_canon(&arena, m->text, m->text_len, &have) == STATUS_OK &&
-	    result_implies(s->r, m, &have, &how) == NULL) {
+	bool serves = s->wanted == VERDICT_FRESH || s->wanted == VERDICT_STALE;
+	const char *why = refuse(s, m);
+	/* unless it becomes the one that serves, which is told elsewhere */
+	source_refused(s->r, m->text, m->text_len, m->id, 0,
+	    why != NULL ? why
+	    : serves    ? "larger"
+			: "age");
+	if (why == NULL && !is_needless(s, m)) {
 		s->best = m->id;
 		s->best_records = m->records;
 	}
-	arena_fini(&arena);
 	return true;
 }
 
@@ -175,62 +268,172 @@ search(struct search *s)
 	return result;
 }
 
-/* The broader result is to be made anew, not one for each narrow query. */
-static void
-refresh_broader(struct request *r)
+/* Of a broader result that is to be made anew, not one for each narrow query. */
+static bool
+renew_broader(struct request *r, bool (*renew)(struct request *r))
 {
 	const struct cache_manifest *m = cache_manifest(r->source->result);
 	struct source broader, *own = r->source;
+	bool renewed = false;
 	source_init(&broader);
 	buf_add(&broader.canon, m->text, m->text_len);
 	query_digest(m->text, m->text_len, broader.digest);
 	if (broader.canon.err == STATUS_OK &&
 	    query_from_canon(&r->arena, m->text, m->text_len, &broader.query) == STATUS_OK) {
 		r->source = &broader;
-		source_refresh(r);
+		renewed = renew(r);
 		r->source = own;
 	}
 	source_fini(&broader);
+	return renewed;
+}
+
+bool
+source_renew(struct request *r, bool (*renew)(struct request *r))
+{
+	return r->source->contained ? renew_broader(r, renew) : renew(r);
+}
+
+bool
+source_take_broader(struct request *r, struct cache_result *result)
+{
+	struct source *s = r->source;
+	const struct source was = *s;
+	s->result = result;
+	s->contained = false;
+	s->how = (struct implies){.narrowed = false};
+	s->matches = NULL;
+	if (source_narrow(r) != STATUS_OK) {
+		source_forget_rest(s);
+		*s = was;
+		return false;
+	}
+	cache_release(was.result);
+	matches_release(was.matches);
+	return true;
+}
+
+/* NULL, or why it may not serve after all. */
+static const char *
+take(struct request *r, struct cache_result *result, enum verdict wanted)
+{
+	if (wanted == VERDICT_REQUEST && !source_is_owed(r, result))
+		return "age";
+	return source_take_broader(r, result) ? NULL : "doubtful";
 }
 
 static bool
-take(struct request *r, struct cache_result *result, enum verdict verdict)
+may_be_contained(const struct request *r)
 {
-	struct source *s = r->source;
-	struct cache_result *own = s->result;
-	s->result = result;
-	if (source_narrow(r) != STATUS_OK) {
-		source_forget_rest(s);
-		s->result = own;
-		return false;
-	}
-	cache_release(own);
-	if (verdict == VERDICT_EXPIRED)
-		return true; /* it may but stand in, and serves nobody yet */
-	s->fwd = NULL;
-	s->served = verdict == VERDICT_FRESH ? SERVED_HIT : SERVED_STALE;
-	s->stale = STALE_AGE;
-	if (verdict == VERDICT_STALE && !r->conditions.only_if_cached)
-		refresh_broader(r);
-	return true;
+	const struct query *q = &r->source->query;
+	/* by posture nothing tells which result may have them */
+	return r->gateway->settings->containment && q->kind == KIND_POSTURES &&
+	       q->policies.count > 0;
 }
 
 bool
 source_take_contained(struct request *r, enum verdict wanted)
 {
 	struct search s = {.r = r, .wanted = wanted};
-	const struct query *q = &r->source->query;
-	if (!r->gateway->settings->containment || q->kind != KIND_POSTURES ||
-	    q->policies.count == 0)
-		return false; /* by posture nothing tells which result may have them */
+	if (!may_be_contained(r))
+		return false;
 	while (s.refused_count < REFUSED_MOST) {
 		struct cache_result *result = search(&s);
 		if (result == NULL)
 			return false;
-		if (take(r, result, wanted))
+		const struct cache_manifest *m = cache_manifest(result);
+		const char *why = take(r, result, wanted);
+		if (why == NULL)
 			return true;
+		source_refused(r, m->text, m->text_len, m->id, 0, why);
 		s.refused[s.refused_count++] = s.best;
 		cache_release(result);
 	}
 	return false;
+}
+
+/* --- which fetch under way */
+
+#define FLIGHTS_MOST 16 /* of a policy, the newest: as many estimates may be made */
+
+/* As far as its query tells; which hosts it finds, and what it brings, its end tells. NULL, or what it
+ * lacks. */
+static const char *
+flight_lacks(const struct request *r, const struct flight *f, size_t *text_left)
+{
+	const struct implies_rules rules = rules_of(r);
+	struct arena arena;
+	struct query have;
+	struct implies how;
+	size_t len;
+	const char *text = flight_text(f, &len), *why = "";
+	if (text == NULL || len > *text_left)
+		return "";
+	*text_left -= len;
+	arena_init(&arena, LIMIT_ARENA_BYTES);
+	if (query_from_canon(&arena, text, len, &have) == STATUS_OK)
+		why = implies(&have, &r->source->query, &rules, &how);
+	arena_fini(&arena);
+	return why;
+}
+
+/* A fetch of its own would be quicker. What is not known to take long is not taken for it. */
+static bool
+takes_too_long(const struct request *r, int64_t left_ms)
+{
+	return left_ms > r->gateway->settings->follow_within_ms &&
+	       budget_foresee_ms(r->gateway->budget, API_POSTURE_INFO, r->consumer->name, 1) <
+		   left_ms;
+}
+
+/* Of several the one that ends first, as far as that is known, and of these the oldest. */
+struct nearest {
+	struct flight *flight;
+	int64_t left_ms; /* -1: not known */
+};
+
+/* Gives why it is not followed, if another one is. */
+static const char *
+consider(const struct request *r, struct flight *f, struct nearest *best)
+{
+	int64_t left_ms = fetch_estimate_ms(r->gateway->fetcher, f);
+	bool known = left_ms >= 0, best_known = best->left_ms >= 0;
+	if (takes_too_long(r, left_ms))
+		return "slow";
+	if (best->flight == NULL || known > best_known ||
+	    (known == best_known && left_ms <= best->left_ms))
+		*best = (struct nearest){f, left_ms};
+	return "later";
+}
+
+static void
+look_at_flight(const struct request *r, struct flight *f, size_t *text_left, struct nearest *best)
+{
+	struct flight_view v;
+	size_t len;
+	const char *text = flight_text(f, &len), *why = flight_lacks(r, f, text_left);
+	if (why == NULL)
+		why = consider(r, f, best);
+	flight_look(f, &v);
+	source_refused(r, text, len, 0, v.id, why);
+}
+
+bool
+source_follow_broader(struct request *r)
+{
+	struct source *s = r->source;
+	struct flight *list[FLIGHTS_MOST];
+	struct nearest best = {NULL, -1};
+	size_t text_left = TEXTS_MOST;
+	if (!may_be_contained(r) || r->gateway->settings->follow_within_ms == 0)
+		return false;
+	size_t count =
+	    flights_of_policy(r->gateway->flights, s->query.policies.ids[0], list, FLIGHTS_MOST);
+	for (size_t i = 0; i < count; i++)
+		look_at_flight(r, list[i], &text_left, &best);
+	s->flight = best.flight != NULL ? flight_ref(best.flight) : NULL;
+	s->follows = s->flight != NULL;
+	for (size_t i = 0; i < count; i++)
+		flight_release(list[i]);
+	return s->follows;
 }

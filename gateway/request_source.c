@@ -156,19 +156,36 @@ wait_is_announced(const struct request *r)
 /* Of a request that has many stale results; whoever asks next renews others. */
 #define REFRESHES_MOST 4
 
-void
+static bool
+may_refresh(struct request *r)
+{
+	int64_t wait_ms;
+	return r->refreshes < REFRESHES_MOST && !wait_is_announced(r) &&
+	       known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) == STATUS_OK;
+}
+
+bool
+source_would_refresh(struct request *r)
+{
+	struct flight *flight = flight_running(
+	    r->gateway->flights, r->source->digest, r->source->canon.data, r->source->canon.len);
+	flight_release(flight);
+	return flight == NULL && may_refresh(r);
+}
+
+bool
 source_refresh(struct request *r)
 {
-	bool leader;
-	int64_t wait_ms;
-	if (r->refreshes == REFRESHES_MOST || wait_is_announced(r) ||
-	    known_failure(r, REFRESH_PAUSE_MS, NULL, &wait_ms) != STATUS_OK)
-		return;
+	bool leader, begun = false;
+	if (!may_refresh(r))
+		return false;
 	struct flight *flight = flight_join(r->gateway->flights, r->source->digest,
 	    r->source->canon.data, r->source->canon.len, r->consumer->name, &leader);
 	if (flight != NULL && leader)
-		r->refreshes += lead(r, flight, BUDGET_BACKGROUND);
+		begun = lead(r, flight, BUDGET_BACKGROUND);
+	r->refreshes += begun;
 	flight_release(flight);
+	return begun;
 }
 
 bool
@@ -198,43 +215,90 @@ can_fall_back(struct request *r)
 	return source_may_stand_in(r);
 }
 
+bool
+source_is_owed(const struct request *r, const struct cache_result *result)
+{
+	const struct cache_manifest *m = cache_manifest(result);
+	return flights_owe(r->gateway->flights, m->digest, r->consumer->name, m->id);
+}
+
+/* What is not its own, or is its own and has expired. */
+static enum found
+choose_further(struct request *r)
+{
+	if (source_take_contained(r, VERDICT_FRESH))
+		return FOUND_FRESH;
+	if (source_take_contained(r, VERDICT_STALE))
+		return FOUND_STALE;
+	if (may_force(r) && source_take_contained(r, VERDICT_REQUEST))
+		return FOUND_OWED;
+	return can_fall_back(r) && wait_is_announced(r) ? FOUND_KEPT : FOUND_NOTHING;
+}
+
+enum status
+source_choose(struct request *r, enum found *ret)
+{
+	static const char *const fwd[] = {[VERDICT_NONE] = "miss",
+	    [VERDICT_EXPIRED] = "stale",
+	    [VERDICT_REQUEST] = "request",
+	    [VERDICT_FRESH] = NULL,
+	    [VERDICT_STALE] = NULL};
+	struct source *s = r->source;
+	enum verdict verdict = VERDICT_NONE;
+	enum status st = look(r, &s->result, &verdict);
+	if (st != STATUS_OK && !is_gone(st))
+		return st;
+	if (verdict != VERDICT_NONE && verdict != VERDICT_FRESH)
+		source_refused(
+		    r, s->canon.data, s->canon.len, cache_manifest(s->result)->id, 0, "age");
+	s->fwd = fwd[verdict];
+	if (verdict == VERDICT_FRESH)
+		*ret = FOUND_FRESH;
+	else if (verdict == VERDICT_STALE)
+		*ret = source_take_contained(r, VERDICT_FRESH) ? FOUND_FRESH : FOUND_STALE;
+	else if (verdict == VERDICT_REQUEST && source_is_owed(r, s->result))
+		*ret = FOUND_OWED;
+	else
+		*ret = choose_further(r);
+	return STATUS_OK;
+}
+
+static enum step
+serve_found(struct request *r, enum found found)
+{
+	struct source *s = r->source;
+	const struct cache_manifest *m = s->result != NULL ? cache_manifest(s->result) : NULL;
+	switch (found) {
+	case FOUND_FRESH:
+		s->fwd = NULL;
+		s->served = SERVED_HIT;
+		return STEP_answer;
+	case FOUND_STALE:
+		s->fwd = NULL;
+		if (!r->conditions.only_if_cached)
+			source_renew(r, source_refresh);
+		return serve_stale(r, STALE_AGE);
+	case FOUND_OWED:
+		flights_settle(r->gateway->flights, m->digest, r->consumer->name, m->id);
+		s->served = SERVED_COLLAPSED;
+		return STEP_answer;
+	case FOUND_KEPT:
+		return serve_stale(r, STALE_LIMIT);
+	case FOUND_NOTHING:
+		break;
+	}
+	return STEP_follow;
+}
+
 /* One query; a walk needs none. */
 enum step
 source_lookup(struct request *r)
 {
-	enum verdict verdict = VERDICT_NONE;
-	enum status st = look(r, &r->source->result, &verdict);
-	if (st != STATUS_OK && !is_gone(st))
-		return request_problem_later(
-		    r, st, 0); /* what a fetch brought could not be kept either */
-	switch (verdict) {
-	case VERDICT_FRESH:
-		r->source->served = SERVED_HIT;
-		return STEP_answer;
-	case VERDICT_STALE:
-		if (source_take_contained(r, VERDICT_FRESH))
-			return STEP_answer;
-		if (!r->conditions.only_if_cached)
-			source_refresh(r);
-		return serve_stale(r, STALE_AGE);
-	case VERDICT_REQUEST:
-		r->source->fwd = "request";
-		if (flights_settle(r->gateway->flights, r->source->digest, r->consumer->name,
-			cache_manifest(r->source->result)->id)) {
-			r->source->served = SERVED_COLLAPSED;
-			return STEP_answer;
-		}
-		break;
-	case VERDICT_EXPIRED:
-		r->source->fwd = "stale";
-		break;
-	case VERDICT_NONE:
-		r->source->fwd = "miss";
-		break;
-	}
-	if (source_take_contained(r, VERDICT_FRESH) || source_take_contained(r, VERDICT_STALE))
-		return STEP_answer;
-	return can_fall_back(r) && wait_is_announced(r) ? serve_stale(r, STALE_LIMIT) : STEP_follow;
+	enum found found;
+	enum status st = source_choose(r, &found);
+	if (st != STATUS_OK) /* what a fetch brought could not be kept either */
+		return request_problem_later(r, st, 0);
+	return serve_found(r, found);
 }
 
 enum step
@@ -242,6 +306,8 @@ step_lookup(struct request *r)
 {
 	if (r->walking)
 		return lookup_pinned(r);
+	if (r->routed.route == ROUTE_POSTURES_EXPLAIN)
+		return STEP_answer; /* it only asks what would be found */
 	enum step next = r->legacy != NULL ? legacy_lookup(r) : source_lookup(r);
 	if (next == STEP_follow && r->conditions.only_if_cached)
 		return request_problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
@@ -275,11 +341,9 @@ accepted(struct request *r)
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
 	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(estimate_ms));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->source->fwd);
-	if (strcmp(r->source->fwd, "request") == 0)
+	if (strcmp(r->source->fwd, "request") == 0 || may_force(r))
 		flight_owe(r->source->flight, r->consumer->name);
-	bool hides = !r->consumer->all_policies && r->source->query.policies.count == 0;
-	endpoint_fetch_json(
-	    r->source->flight, estimate_ms, hides ? FETCH_HIDES_COUNTS : 0, &r->response.body);
+	endpoint_fetch_of_202(r, estimate_ms);
 	return STEP_respond;
 }
 
@@ -310,17 +374,6 @@ no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char 
 		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64,
 		    (r->now_ms - m->fetched_at_ms) / 1000);
 	return request_problem_more(r, st, detail, retry_after_ms, m != NULL ? extra : NULL);
-}
-
-/* Nothing is fetched for this query, and it is known that it would fail. */
-static enum step
-known_to_fail(struct request *r, enum status st, int64_t wait_ms, struct buf *reason)
-{
-	if (st != STATUS_VERSION_UNAVAILABLE)
-		return no_answer(r, st, wait_ms, NULL);
-	const char *detail = arena_printf(
-	    &r->arena, "What each version of the upstream's API says: %s.", buf_str(reason));
-	return no_answer(r, st, 0, detail);
 }
 
 /* Nothing comes from the upstream for a while, and why. */
@@ -370,19 +423,25 @@ patience_ms(const struct request *r)
 static bool
 wait_for_flight(struct request *r)
 {
-	int64_t wait_ms = patience_ms(r);
+	int64_t from_us = clock_mono_us(), wait_ms = patience_ms(r);
+	if (r->source->alone) /* it has waited for another one, and its time does not begin anew */
+		wait_ms = r->wait_until_ms - clock_mono_ms();
 	bool enters = wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING, NULL);
 	if (!enters)
 		wait_ms = 0;
-	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();
+	int64_t until_ms = clock_mono_ms() + wait_ms;
 	bool over = source_may_stand_in(r) ? wait_unless_held_up(r, until_ms)
 					   : flight_wait(r->source->flight, until_ms);
-	r->may_wait_ms = wait_ms;
+	if (!r->source->alone) {
+		r->may_wait_ms = wait_ms;
+		r->wait_until_ms = until_ms;
+	}
 	if (!enters)
 		return over;
 	workers_leave(r->worker, WORKER_WAITING);
-	r->source->waited_us = clock_mono_us() - from_us;
-	metrics_waited(r->gateway->stats, r->source->waited_us);
+	int64_t waited_us = clock_mono_us() - from_us;
+	r->source->waited_us += waited_us;
+	metrics_waited(r->gateway->stats, waited_us);
 	return over;
 }
 
@@ -428,32 +487,70 @@ source_over_quota(struct request *r, int64_t wait_ms, const char *detail)
 	return no_answer(r, STATUS_QUOTA_EXCEEDED, wait_ms, detail);
 }
 
-/* The flight to wait for: the one under way, or a new one that this request leads. Without one, what
- * it ends with. */
+/* There is a fetch under way that will have the answer. Or it has ended since the lookup: what it has
+ * brought is stored, then. Records of the old protocol leave before the end of a fetch has come, which
+ * alone tells whether a broader one has what they are taken from. */
+static bool
+is_on_its_way(struct request *r, struct way *ret)
+{
+	if (r->source->alone || r->legacy != NULL)
+		return false;
+	ret->leads = source_follow_broader(r) ? WAY_FLIGHT : WAY_STORED;
+	return ret->leads == WAY_FLIGHT || source_take_contained(r, VERDICT_FRESH);
+}
+
+void
+source_find_way(struct request *r, struct way *ret)
+{
+	struct gateway *g = r->gateway;
+	struct source *s = r->source;
+	struct buf reason;
+	*ret = (struct way){.leads = WAY_FLIGHT};
+	s->flight = flight_running(g->flights, s->digest, s->canon.data, s->canon.len);
+	if (s->flight != NULL || is_on_its_way(r, ret))
+		return;
+	buf_init(&reason, KIB);
+	ret->failure = known_failure(r, g->settings->error_memory_ms, &reason, &ret->wait_ms);
+	ret->leads = ret->failure != STATUS_OK ? WAY_FAILS : WAY_BEGINS;
+	if (ret->failure == STATUS_VERSION_UNAVAILABLE) {
+		ret->wait_ms = 0;
+		ret->detail = arena_printf(&r->arena,
+		    "What each version of the upstream's API says: %s.", buf_str(&reason));
+	}
+	buf_fini(&reason);
+}
+
+/* The flight to wait for: the one under way, of its own query or a broader one, or a new one that this
+ * request leads. Without one, what it ends with. */
 static enum step
 join(struct request *r, struct turn *turn)
 {
 	struct gateway *g = r->gateway;
-	struct buf reason;
-	int64_t wait_ms = 0;
-	r->source->flight = flight_running(
-	    g->flights, r->source->digest, r->source->canon.data, r->source->canon.len);
-	if (r->source->flight != NULL)
+	struct way way;
+	source_find_way(r, &way);
+	if (way.leads == WAY_FLIGHT)
 		return STEP_follow;
-	buf_init(&reason, KIB);
-	enum status st = known_failure(r, g->settings->error_memory_ms, &reason, &wait_ms);
-	enum step next = STEP_follow;
-	if (st != STATUS_OK)
-		next = known_to_fail(r, st, wait_ms, &reason);
-	buf_fini(&reason);
-	if (st != STATUS_OK)
-		return next;
+	if (way.leads == WAY_STORED)
+		return serve_found(r, FOUND_FRESH);
+	if (way.leads == WAY_FAILS)
+		return no_answer(r, way.failure, way.wait_ms, way.detail);
 	r->source->flight = flight_join_if(g->flights, r->source->digest, r->source->canon.data,
 	    r->source->canon.len, r->consumer->name, take_turn, turn, &turn->leader);
 	if (r->source->flight != NULL)
 		return STEP_follow;
 	return turn->wait_ms > 0 ? source_over_quota(r, turn->wait_ms, NULL)
 				 : request_problem(r, STATUS_NO_MEMORY, NULL);
+}
+
+/* Who waits for it without having begun it. */
+static void
+tell_flight(const struct request *r)
+{
+	const struct source *s = r->source;
+	if (s->follows)
+		flight_followed(s->flight, r->consumer->name, s->canon.data, s->canon.len);
+	else
+		flight_asked(s->flight, r->consumer->name);
 }
 
 enum step
@@ -465,7 +562,7 @@ source_begin(struct request *r)
 		return next;
 	if (!turn.leader) {
 		metrics_coalesced(r->gateway->stats);
-		flight_asked(r->source->flight, r->consumer->name);
+		tell_flight(r);
 		fetch_promote(r->gateway->fetcher, r->source->flight, r->consumer->name);
 	}
 	r->source->began = turn.leader;
@@ -508,20 +605,74 @@ not_yet(struct request *r)
 	return request_problem_later(r, st, ASK_AGAIN_MS);
 }
 
-enum step
-step_follow(struct request *r)
+/* A fetch of its own would fail in the same way: not of what was asked for, but of who asked or when. */
+static bool
+would_fail_alike(enum status st)
 {
-	if (r->legacy != NULL && r->legacy->streams)
-		return legacy_follow(r);
+	switch (st) {
+	case STATUS_OK: /* without a result: the process ends */
+	case STATUS_STOPPING:
+	case STATUS_UPSTREAM_LIMIT:
+	case STATUS_UPSTREAM_AUTH:
+	case STATUS_UPSTREAM_TOKEN:
+	case STATUS_UPSTREAM_TLS:
+	case STATUS_STORE_FULL:
+	case STATUS_STORE_FAILED:
+	case STATUS_NO_MEMORY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The broader fetch has ended. It may have failed, or found less than its query had promised: then the
+ * query has a fetch of its own (follow), as if there had been no other. */
+static enum step
+take_followed(struct request *r, struct cache_result *made)
+{
+	struct source *s = r->source;
+	struct flight_view v;
+	flight_look(s->flight, &v);
+	if (made == NULL && would_fail_alike(v.status))
+		return source_failed(r);
+	if (made != NULL && source_take_broader(r, made)) {
+		s->served = SERVED_COLLAPSED;
+		return STEP_answer;
+	}
+	cache_release(made);
+	flight_release(s->flight);
+	s->flight = NULL;
+	s->follows = false;
+	s->alone = true;
+	return STEP_follow;
+}
+
+static enum step
+follow_one(struct request *r)
+{
 	enum step next = source_begin(r);
 	if (next != STEP_follow)
 		return next;
 	if (!wait_for_flight(r))
 		return not_yet(r);
 	struct cache_result *made = flight_result(r->source->flight);
+	if (r->source->follows)
+		return take_followed(r, made);
 	if (made == NULL)
 		return source_failed(r);
 	take_made(r->source, made);
 	r->source->served = source_served(r->source);
 	return STEP_answer;
+}
+
+enum step
+step_follow(struct request *r)
+{
+	enum step next;
+	if (r->legacy != NULL && r->legacy->streams)
+		return legacy_follow(r);
+	do
+		next = follow_one(r);
+	while (next == STEP_follow); /* once more at most: the second time it goes alone */
+	return next;
 }

@@ -51,6 +51,8 @@ struct source {
 	bool leads;              /* the flight is of a fetch that this request has begun */
 	int64_t waited_us;       /* for the flight */
 	const char *fwd;         /* why the upstream was needed, as RFC 9211 has it */
+	bool follows;            /* the flight is of a broader query that has the answer */
+	bool alone;              /* one was followed, and had it not: a fetch of its own now */
 	bool contained;          /* the result is of a broader query */
 	struct implies how;      /* then: what is left to do to it */
 	struct matches *matches; /* and which of its records are wanted; NULL: all of them */
@@ -58,6 +60,41 @@ struct source {
 	 * alone are wanted */
 	bool widened;
 	struct query of_flight;
+};
+
+/* What a lookup finds, before anything follows from it. */
+enum found {
+	FOUND_NOTHING,
+	FOUND_FRESH,
+	FOUND_STALE, /* to be made anew behind */
+	FOUND_OWED,  /* older than was asked for, but what the caller was told to come again for */
+	FOUND_KEPT,  /* older still: it stands in while the upstream has announced a wait */
+};
+
+/* Where an answer comes from that nothing stored gives, before anything follows from it. */
+struct way {
+	enum {
+		WAY_STORED, /* it has been stored since the lookup */
+		WAY_FLIGHT, /* s->flight will bring it */
+		WAY_FAILS,  /* a fetch would, as it is known */
+		WAY_BEGINS, /* a fetch, if the quota has room for it */
+	} leads;
+	enum status failure;
+	int64_t wait_ms;    /* until it may be tried again */
+	const char *detail; /* in the request's arena, or NULL */
+};
+
+/* What was looked at for an answer and cannot give it. */
+#define REFUSALS_MOST 96
+struct refusals {
+	struct refusal {
+		uint64_t result, fetch; /* one of them; the other is 0 */
+		const char *why;        /* a word of docs/api.md, or the name of a parameter */
+		const char *query;      /* the beginning of its text; NULL: no memory */
+		bool cut;               /* there is more of it */
+	} list[REFUSALS_MOST];
+	size_t count;
+	struct arena *arena; /* for the texts */
 };
 
 struct legacy; /* request_legacy.h */
@@ -86,7 +123,9 @@ struct request {
 	/* parse, lookup, follow */
 	struct source first, *source; /* the one at hand: of most requests the only one */
 	int64_t may_wait_ms;          /* at most; -1: there is nothing to wait for */
+	int64_t wait_until_ms;        /* monotonic; 0: it has not begun to wait */
 	unsigned refreshes;           /* fetches begun that nobody waits for */
+	struct refusals *refusals;    /* NULL, but where somebody wants to know them */
 	/* answer */
 	struct response response;
 	struct export *export; /* of a whole result: it is in that class of workers; else NULL */
@@ -106,15 +145,36 @@ enum status source_settle(struct source *s) NODISCARD;
 /* Of r->source, in request_source.c. Each gives the step that follows: what there is serves (answer), a
  * fetch is needed or under way (follow), or there is a problem (respond). */
 enum step source_lookup(struct request *r);
-enum step source_begin(struct request *r);  /* a fetch, or joins the one that there is */
-enum step source_failed(struct request *r); /* its flight has: something older, or the problem */
+/* What lookup and begin decide by, and explain tells: nothing begins, is counted or is settled. What is
+ * found stands in r->source. STATUS_OK, or what the store fails with. */
+enum status source_choose(struct request *r, enum found *ret) NODISCARD;
+void source_find_way(struct request *r, struct way *ret);
+bool source_would_refresh(struct request *r); /* a stale result of its own */
+enum step source_begin(struct request *r);    /* a fetch, or joins the one that there is */
+enum step source_failed(struct request *r);   /* its flight has: something older, or the problem */
 /* The quota has no room for its fetch: what is stored, or the problem. */
 enum step source_over_quota(struct request *r, int64_t wait_ms, const char *detail);
 /* How a flight that has ended well served it. */
 enum served source_served(const struct source *s);
 /* In request_contained.c: takes a result of a broader query that has the answer, if it is worth what is
- * wanted (fresh, stale, or expired: that one may but stand in). */
+ * wanted (fresh, stale, or expired: that one may but stand in; or older than is asked for, but owed).
+ * Nothing follows from it yet. */
 bool source_take_contained(struct request *r, enum verdict wanted);
+/* Likewise: this one, of a broader query. True: it is the source's now, in place of what was there; false:
+ * nothing has changed. */
+bool source_take_broader(struct request *r, struct cache_result *result);
+/* Likewise: finds a fetch under way of a broader query that will have the answer, soon enough; the
+ * source's flight from now on (s->follows). */
+bool source_follow_broader(struct request *r);
+/* Tells r->refusals, if there are any, why a result or a fetch of that query (the other is 0) cannot give the
+ * answer, as far as the caller may know of it. */
+void source_refused(const struct request *r, const char *text, size_t len, uint64_t result,
+    uint64_t fetch, const char *why);
+/* `renew` with what is to be made anew in place of r->source: itself, or the broader query that its result
+ * is of. Gives what that gives. */
+bool source_renew(struct request *r, bool (*renew)(struct request *r));
+/* The result is older than was asked for, but what the caller was told to come again for. */
+bool source_is_owed(const struct request *r, const struct cache_result *result);
 /* What is left to do to r->source->result, of a broader query, for r->source->query.
  *   STATUS_OK, STATUS_UPSTREAM_BAD_DATA (it may lack something, or is doubtful), or the store's */
 enum status source_narrow(struct request *r) NODISCARD;
@@ -123,8 +183,8 @@ void source_forget_rest(struct source *s);
 struct filter source_filter(const struct request *r, const struct source *s);
 /* Likewise of those that its flight brings. */
 struct filter source_flight_filter(const struct request *r, const struct source *s);
-/* Begins a fetch that nobody waits for. */
-void source_refresh(struct request *r);
+/* Begins a fetch that nobody waits for. False: there is no need, or it would fail. */
+bool source_refresh(struct request *r);
 /* There is an older result that may be served while the upstream fails. */
 bool source_may_stand_in(const struct request *r);
 

@@ -12,7 +12,7 @@ STAT(REQUESTS, COUNTER, "pcrs_requests_total", NONE, route, status_class, cache,
 STAT(REQUEST_SECONDS, HISTOGRAM, "pcrs_request_duration_seconds", SECONDS, route, none, none, "Time from taking a request to having sent its answer.")
 STAT(PROBLEMS, COUNTER, "pcrs_problems_total", NONE, problem, none, none, "Requests that were answered by a problem.")
 STAT(STALE_SERVED, COUNTER, "pcrs_stale_served_total", NONE, reason, none, none, "Answers from a result that was no longer fresh: stale (refreshed behind), error (the fetch failed), limit (the upstream has announced a wait), quota (the consumer has used up its own).")
-STAT(COALESCED, COUNTER, "pcrs_coalesced_total", NONE, none, none, none, "Requests that joined a fetch which another had begun.")
+STAT(COALESCED, COUNTER, "pcrs_coalesced_total", NONE, none, none, none, "Requests that joined or followed a fetch which another had begun.")
 STAT(FETCH_WAIT, HISTOGRAM, "pcrs_fetch_wait_seconds", SECONDS, none, none, none, "Time that a request waited for a fetch.")
 
 /* fetches */

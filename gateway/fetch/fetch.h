@@ -93,6 +93,16 @@ int64_t fetch_estimate_ms(struct fetcher *f, const struct flight *flight);
 enum status fetch_forecast(
     struct fetcher *f, const struct query *q, struct buf *reason, int64_t *ret_wait_ms) NODISCARD;
 
+/* How a fetch for this query of postures would go if it began now, as this consumer's. Asks nobody. */
+struct fetch_outlook {
+	bool known;                /* how many calls: the hosts of every policy are */
+	uint64_t calls[API_COUNT]; /* then: each once */
+	int64_t ms; /* then: about how long, by the budget and, where some have ended, what calls of
+		       late have taken */
+};
+void fetch_foresee(struct fetcher *f, const struct query *q, bool force, const char *consumer,
+    struct fetch_outlook *ret);
+
 /* The subscription that a host resolution or policy list of the upstream told last, a restart ago or
  * not; 0: none ever has. What the settings say is not looked at. */
 uint64_t fetch_subscription(const struct fetcher *f);

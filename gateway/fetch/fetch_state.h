@@ -146,6 +146,17 @@ enum status fetch_add_resolved(struct fetch *f, const struct resolved *r) NODISC
  * f->host_errors has room for it. */
 void fetch_host_error(struct fetch *f, uint64_t policy);
 
+/* fetch_steps.c: the policy's hosts as a fresh result tells them, to be released; NULL: none does.
+ * *ret_subscription is 0 if that is not enough to go by, and they are to be asked for. */
+struct cache_result *fetch_stored_hosts(struct cache *cache, const struct query *q, uint64_t policy,
+    uint64_t *ret_subscription) NODISCARD;
+/* fetch_steps.c: by posture: as a policy list says, so that it need not be asked for; 0: none does. */
+uint64_t fetch_stored_subscription(struct cache *cache);
+/* What goes into one call: of hosts the setting, and what the documented size of a body leaves room for;
+ * of ranges of postures the latter ("…19 digits…-…19 digits…,"). */
+size_t fetch_hosts_per_call(const struct fetcher *o);
+#define FETCH_RANGES_PER_CALL ((LIMIT_UPSTREAM_REQUEST_BYTES - 128) / 40)
+
 /* fetch_steps.c: one function a line of steps.h. */
 #define FETCH_STEP(name, calls, what) enum status fetch_step_##name(struct fetch *f);
 #include "gateway/fetch/steps.h"

@@ -61,9 +61,8 @@ subscription_of(struct cache *cache, struct cache_result *result)
 	return told ? id : 0;
 }
 
-/* As a policy list says, so that it need not be asked for; 0: none does. */
-static uint64_t
-stored_subscription(struct cache *cache)
+uint64_t
+fetch_stored_subscription(struct cache *cache)
 {
 	const struct query list = {.kind = KIND_POLICIES, QUERY_NO_DATES};
 	struct cache_result *result = stored_fresh(cache, &list, clock_wall_ms());
@@ -96,26 +95,34 @@ copy_hosts(struct fetch *f, uint64_t policy, uint64_t subscription, const struct
 	return fetch_add_resolved(f, &r);
 }
 
+struct cache_result *
+fetch_stored_hosts(
+    struct cache *cache, const struct query *q, uint64_t policy, uint64_t *ret_subscription)
+{
+	const struct query hosts = {
+	    .kind = KIND_HOSTS, .policies = {&policy, 1}, .assets = q->assets, QUERY_NO_DATES};
+	struct cache_result *result = stored_fresh(cache, &hosts, clock_wall_ms());
+	*ret_subscription = result != NULL && tells_enough(cache_manifest(result), &q->hosts)
+				? subscription_of(cache, result)
+				: 0;
+	return result;
+}
+
 /* Hosts need not be looked for where a fresh resolution has all that were named, or was made just now:
  * callers of the drop-in surface post back what they have been told. */
 static enum status
 resolve_from_store(struct fetch *f, uint64_t policy, bool *ret_done)
 {
-	const struct query q = {.kind = KIND_HOSTS,
-	    .policies = {&policy, 1},
-	    .assets = f->query.assets,
-	    QUERY_NO_DATES};
 	enum status st = STATUS_OK;
+	uint64_t subscription;
 	*ret_done = false;
 	if (f->query.kind != KIND_POSTURES || f->force)
 		return STATUS_OK;
-	struct cache_result *result = stored_fresh(f->owner->o.cache, &q, clock_wall_ms());
-	if (result == NULL)
-		return STATUS_OK;
-	uint64_t subscription = subscription_of(f->owner->o.cache, result);
-	const struct cache_manifest *m = cache_manifest(result);
-	const struct id_list all = {m->hosts, m->host_count}, *wanted = &f->query.hosts;
-	if (subscription != 0 && tells_enough(m, wanted)) {
+	struct cache_result *result =
+	    fetch_stored_hosts(f->owner->o.cache, &f->query, policy, &subscription);
+	if (subscription != 0) {
+		const struct cache_manifest *m = cache_manifest(result);
+		const struct id_list all = {m->hosts, m->host_count}, *wanted = &f->query.hosts;
 		st = copy_hosts(f, policy, subscription, wanted->count > 0 ? wanted : &all);
 		*ret_done = st == STATUS_OK;
 	}
@@ -175,7 +182,7 @@ fetch_step_resolve(struct fetch *f)
 	f->subscription = q->subscription != 0 ? q->subscription : f->owner->o.subscription;
 	if (q->postures.count > 0) {
 		if (f->subscription == 0)
-			f->subscription = stored_subscription(f->owner->o.cache);
+			f->subscription = fetch_stored_subscription(f->owner->o.cache);
 		return f->subscription != 0 ? STATUS_OK : make_calls(f, 1, CALL_SUBSCRIPTION);
 	}
 	return calls_for_policies(f, CALL_RESOLVE);
@@ -271,19 +278,18 @@ sum_up_hosts(struct fetch *f)
 	return st == STATUS_OK ? collect_hosts(f) : st;
 }
 
-/* Hosts that go into one call: the setting, and what the documented body size leaves room for. */
-static size_t
-hosts_per_call(const struct fetch *f)
+size_t
+fetch_hosts_per_call(const struct fetcher *o)
 {
 	size_t fits = (LIMIT_UPSTREAM_REQUEST_BYTES - 128) / 22; /* "…19 digits…", */
-	size_t set = (size_t)f->owner->o.hosts_per_call;
+	size_t set = (size_t)o->o.hosts_per_call;
 	return set < fits ? set : fits;
 }
 
 static enum status
 plan_by_host(struct fetch *f)
 {
-	size_t per_call = hosts_per_call(f), calls = 0;
+	size_t per_call = fetch_hosts_per_call(f->owner), calls = 0;
 	for (size_t i = 0; i < f->resolved_count; i++)
 		calls += (f->resolved[i].host_count + per_call - 1) / per_call;
 	enum status st = make_calls(f, calls, CALL_PULL);
@@ -311,7 +317,7 @@ static enum status
 plan_by_posture(struct fetch *f)
 {
 	const struct id_ranges *p = &f->query.postures;
-	size_t fits = (LIMIT_UPSTREAM_REQUEST_BYTES - 128) / 40; /* "…19 digits…-…19 digits…," */
+	size_t fits = FETCH_RANGES_PER_CALL;
 	enum status st = make_calls(f, (p->count + fits - 1) / fits, CALL_PULL);
 	for (size_t i = 0; i < f->call_count; i++) {
 		size_t from = i * fits, left = p->count - from;

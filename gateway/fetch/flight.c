@@ -5,15 +5,19 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/ids.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/lock.h"
 #include "gateway/fetch/flight.h"
+#include "gateway/query/query.h"
 
 #define BUCKETS 4096 /* a power of two */
 #define ENDED_KEPT 256
 #define ENDED_KEPT_MS INT64_C(3600000)
 #define ENDED_TEXT_BYTES (64 * KIB) /* of a kept one; a text has up to LIMIT_CANON_BYTES */
-#define OWED_MS INT64_C(120000)     /* twice the longest Retry-After of a 202 */
+#define ASKER_TEXT_BYTES                                                                           \
+	(4 * KIB) /* of what a follower asks for; there may be one for each consumer */
+#define OWED_MS INT64_C(120000) /* twice the longest Retry-After of a 202 */
 
 struct flight {
 	struct flights *owner;
@@ -27,9 +31,13 @@ struct flight {
 	uint8_t digest[SHA256_BYTES];
 	char *text;
 	size_t text_len;
+	uint64_t *policies; /* that its query names */
+	size_t policy_count;
 	char *consumer; /* who began it */
-	struct asker {  /* who joined it, or is owed its result; under the lock */
+	struct asker {  /* who joined it, follows it, or is owed its result; under the lock */
 		char *name;
+		enum flight_asker as;
+		char *text; /* of a follower: what it asks for, if it is small */
 		bool owed;
 	} * askers;
 	size_t asker_count;
@@ -88,9 +96,12 @@ flight_destroy(struct flight *f)
 	cache_release(f->result);
 	pthread_cond_destroy(&f->changed);
 	free(f->text);
+	free(f->policies);
 	free(f->consumer);
-	for (size_t i = 0; i < f->asker_count; i++)
+	for (size_t i = 0; i < f->asker_count; i++) {
 		free(f->askers[i].name);
+		free(f->askers[i].text);
+	}
 	free(f->askers);
 	free(f->marks);
 	free(f);
@@ -145,6 +156,7 @@ flight_release(struct flight *f)
 	lock_take(&fs->lock);
 	bool last = unref_locked(f);
 	struct cache_result *unused = NULL;
+	uint64_t *unused_policies = NULL;
 	char *unused_text = NULL;
 	if (f->listed && f->refs == 1 && ended(f)) {
 		/* nobody joins what has ended: kept for its figures, it must not keep its result
@@ -152,9 +164,13 @@ flight_release(struct flight *f)
 		unused = f->result;
 		f->result = NULL;
 		unused_text = large_text_locked(f);
+		unused_policies = f->policies;
+		f->policies = NULL;
+		f->policy_count = 0;
 	}
 	lock_drop(&fs->lock);
 	cache_release(unused);
+	free(unused_policies);
 	free(unused_text);
 	if (last)
 		flight_destroy(f);
@@ -246,6 +262,24 @@ forget_old(struct flights *fs)
 	}
 }
 
+/* Which policies its query names: none, if that is no query. False when out of memory. */
+static bool
+note_policies(struct flight *f)
+{
+	struct arena arena;
+	struct id_list list = {NULL, 0};
+	arena_init(&arena, LIMIT_ARENA_BYTES);
+	enum status st = query_canon_policies(&arena, f->text, f->text_len, &list);
+	if (st == STATUS_OK && list.count > 0) {
+		f->policies = malloc(list.count * sizeof *f->policies);
+		if (f->policies != NULL)
+			memcpy(f->policies, list.ids, list.count * sizeof *f->policies);
+		f->policy_count = f->policies != NULL ? list.count : 0;
+	}
+	arena_fini(&arena);
+	return st != STATUS_NO_MEMORY && f->policy_count == list.count;
+}
+
 static struct flight *
 flight_create(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *text,
     size_t text_len, const char *consumer)
@@ -267,6 +301,10 @@ flight_create(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char
 	f->text[text_len] = '\0';
 	f->text_len = text_len;
 	f->view.begun_ms = clock_mono_ms();
+	if (!note_policies(f)) {
+		flight_destroy(f);
+		return NULL;
+	}
 	return f;
 }
 
@@ -385,17 +423,45 @@ void
 flight_asked(struct flight *f, const char *consumer)
 {
 	lock_take(&f->owner->lock);
-	(void)add_asker_locked(f, consumer);
+	struct asker *a = add_asker_locked(f, consumer);
+	if (a != NULL)
+		a->as = FLIGHT_ASKER;
 	lock_drop(&f->owner->lock);
 }
 
-bool
-flight_asked_by(struct flight *f, const char *consumer)
+void
+flight_followed(struct flight *f, const char *consumer, const char *text, size_t len)
 {
+	char *copy = len <= ASKER_TEXT_BYTES ? strndup(text, len) : NULL;
 	lock_take(&f->owner->lock);
-	bool found = strcmp(f->consumer, consumer) == 0 || find_asker_locked(f, consumer) != NULL;
+	struct asker *a = add_asker_locked(f, consumer);
+	char *unused = copy;
+	if (a != NULL) {
+		unused = a->text;
+		a->text = copy;
+		if (a->as == FLIGHT_STRANGER)
+			a->as = FLIGHT_FOLLOWER;
+	}
 	lock_drop(&f->owner->lock);
-	return found;
+	free(unused);
+}
+
+enum flight_asker
+flight_asked_by(struct flight *f, const char *consumer, char **ret_text)
+{
+	enum flight_asker as = FLIGHT_STRANGER;
+	char *text = NULL;
+	lock_take(&f->owner->lock);
+	const struct asker *a = find_asker_locked(f, consumer);
+	if (strcmp(f->consumer, consumer) == 0)
+		as = FLIGHT_ASKER;
+	else if (a != NULL)
+		as = a->as;
+	if (as == FLIGHT_FOLLOWER && a->text != NULL)
+		text = strdup(a->text);
+	lock_drop(&f->owner->lock);
+	*ret_text = text;
+	return as;
 }
 
 void
@@ -408,24 +474,44 @@ flight_owe(struct flight *f, const char *consumer)
 	lock_drop(&f->owner->lock);
 }
 
+/* Who of the flight is owed this result, if it is the one that it has made or a newer one. */
+static struct asker *
+find_owed_locked(
+    struct flight *f, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
+{
+	lock_assert_held(&f->owner->lock);
+	if (f->view.state != FLIGHT_COMPLETE || f->view.result > result ||
+	    memcmp(f->digest, digest, SHA256_BYTES) != 0)
+		return NULL;
+	struct asker *a = find_asker_locked(f, consumer);
+	return a != NULL && a->owed ? a : NULL;
+}
+
 bool
-flights_settle(
+flights_owe(
     struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
 {
 	bool owed = false;
 	int64_t now_ms = clock_mono_ms();
 	lock_take(&fs->lock);
+	for (struct flight *f = *bucket_of_digest(fs, digest); f != NULL && !owed; f = f->next_here)
+		owed = now_ms - f->view.ended_ms < OWED_MS &&
+		       find_owed_locked(f, digest, consumer, result) != NULL;
+	lock_drop(&fs->lock);
+	return owed;
+}
+
+void
+flights_settle(
+    struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result)
+{
+	lock_take(&fs->lock);
 	for (struct flight *f = *bucket_of_digest(fs, digest); f != NULL; f = f->next_here) {
-		if (f->view.state != FLIGHT_COMPLETE || f->view.result > result ||
-		    memcmp(f->digest, digest, SHA256_BYTES) != 0)
-			continue;
-		struct asker *a = find_asker_locked(f, consumer);
-		owed = owed || (a != NULL && a->owed && now_ms - f->view.ended_ms < OWED_MS);
+		struct asker *a = find_owed_locked(f, digest, consumer, result);
 		if (a != NULL)
 			a->owed = false;
 	}
 	lock_drop(&fs->lock);
-	return owed;
 }
 
 bool
@@ -452,6 +538,22 @@ flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES], in
 	}
 	lock_drop(&fs->lock);
 	return failed;
+}
+
+size_t
+flights_of_policy(struct flights *fs, uint64_t policy, struct flight **list, size_t most)
+{
+	size_t count = 0, looked = 0;
+	lock_take(&fs->lock);
+	for (struct flight *f = fs->list; f != NULL && count < most && looked < FLIGHTS_LOOKED;
+	     f = f->next, looked++) {
+		if (ended(f) || ids_find(f->policies, f->policy_count, policy) == f->policy_count)
+			continue;
+		f->refs++;
+		list[count++] = f;
+	}
+	lock_drop(&fs->lock);
+	return count;
 }
 
 void

@@ -77,17 +77,28 @@ struct flight *flight_join_if(struct flights *fs, const uint8_t digest[SHA256_BY
 /* This consumer was told of the flight, too, and may look at it: as often as it is said, once.
  * There are never more than there are consumers. Out of memory, it is forgotten. */
 void flight_asked(struct flight *f, const char *consumer);
-/* Whether it was, or has begun it. */
-bool flight_asked_by(struct flight *f, const char *consumer) NODISCARD;
+/* This consumer waits for it with a narrower query of its own, whose canonical text this is. The query of
+ * the flight may be more than it may know of. */
+void flight_followed(struct flight *f, const char *consumer, const char *text, size_t len);
+/* Who somebody is to a flight: nobody, one whose query is that of the flight, or one who follows it with a
+ * narrower one. */
+enum flight_asker { FLIGHT_STRANGER, FLIGHT_ASKER, FLIGHT_FOLLOWER };
+/* Of a follower *ret_text is a copy of its query, the last one, to be freed: NULL if that is above 4 KiB
+ * or there is no memory. Else it is NULL. */
+enum flight_asker flight_asked_by(
+    struct flight *f, const char *consumer, char **ret_text) NODISCARD;
 /* This consumer has asked for a result that is no older than its request, was told to come
  * again, and is owed what the flight brings. */
 void flight_owe(struct flight *f, const char *consumer);
 /* Whether the result is owed to this consumer, as what a flight of that query has made or as
- * something newer; it is owed no longer. Nor is it two minutes after the flight has ended:
- * whoever asks then has not come again, but wants something newer. Without it, whoever comes
- * again with the same request would begin another fetch each time. */
-bool flights_settle(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer,
+ * something newer. It is not two minutes after the flight has ended: whoever asks then has not come
+ * again, but wants something newer. Without it, whoever comes again with the same request would
+ * begin another fetch each time. */
+bool flights_owe(struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer,
     uint64_t result) NODISCARD;
+/* It is given to the consumer, and owed no longer. */
+void flights_settle(
+    struct flights *fs, const uint8_t digest[SHA256_BYTES], const char *consumer, uint64_t result);
 /* Whether the upstream failed the last flight of this query that ended, none is under way, and
  * it is not longer ago than within_ms or than the wait that was told with the failure:
  * *ret_status is that failure, *ret_wait_ms what is left of the time. */
@@ -96,6 +107,12 @@ bool flights_failed_lately(struct flights *fs, const uint8_t digest[SHA256_BYTES
 /* The one under way for this query, or NULL. */
 struct flight *flight_running(struct flights *fs, const uint8_t digest[SHA256_BYTES],
     const char *text, size_t text_len) NODISCARD;
+/* Those under way whose query names this policy, the newest first: `most` at most, of the newest
+ * FLIGHTS_LOOKED under way and lately ended. Each is held by the caller, who gives them back by
+ * flight_release(); `list` has room for them. Gives how many. */
+#define FLIGHTS_LOOKED 2048
+size_t flights_of_policy(
+    struct flights *fs, uint64_t policy, struct flight **list, size_t most) NODISCARD;
 /* Sums over what is under way. */
 struct flights_view {
 	uint64_t running;

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += libfetch.a
 libfetch_a_SOURCES = \
 	gateway/fetch/fetch.c gateway/fetch/fetch.h gateway/fetch/steps.h \
-	gateway/fetch/fetch_calls.c gateway/fetch/fetch_state.h gateway/fetch/fetch_steps.c \
+	gateway/fetch/fetch_calls.c gateway/fetch/fetch_state.h gateway/fetch/fetch_steps.c gateway/fetch/outlook.c \
 	gateway/fetch/flight.c gateway/fetch/flight.h \
 	gateway/fetch/listing.c gateway/fetch/listing.h \
 	gateway/fetch/memory.c gateway/fetch/memory.h \

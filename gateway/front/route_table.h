@@ -9,6 +9,7 @@
 ROUTE(POSTURES, "/v1/postures", METHOD_GET | METHOD_HEAD, true, true, "a page of postures")
 ROUTE(POSTURES_QUERY, "/v1/postures/query", METHOD_POST, true, false, "the same, the query as a JSON object")
 ROUTE(POSTURES_SUMMARY, "/v1/postures/summary", METHOD_GET | METHOD_HEAD, true, true, "counts of the same postures")
+ROUTE(POSTURES_EXPLAIN, "/v1/postures/explain", METHOD_GET | METHOD_HEAD, true, true, "what would answer the same query, and why not otherwise")
 ROUTE(POSTURE, "/v1/postures/*", METHOD_GET | METHOD_HEAD, true, true, "one posture by its ID")
 ROUTE(POLICIES, "/v1/policies", METHOD_GET | METHOD_HEAD, true, true, "a page of the policy list")
 ROUTE(POLICY_HOSTS, "/v1/policies/*/hosts", METHOD_GET | METHOD_HEAD, true, true, "a page of the hosts that a policy resolves to")

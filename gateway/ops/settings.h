@@ -102,6 +102,7 @@ struct settings {
 	    *sca_versions; /* versions of this account that carry SCA beside 1.0, 2.0 */
 	size_t sca_version_count;
 	bool containment;
+	int64_t follow_within_ms;
 	bool passed_includes_exceptions, scanned_since_holds, changed_since_holds;
 	enum settings_missing_batches missing_batches;
 	bool allow_plaintext;   /* plain http beyond loopback */

@@ -60,6 +60,9 @@ SETTING(cache, keep_for, DURATION, freshness.keep_for_ms, "7d", 0, DAYS(3650),
 	"How long after that it is kept for the time in which the upstream fails.")
 SETTING(cache, containment, BOOL, containment, "true", 0, 0,
 	"Whether queries are answered out of the results of broader ones, where that is exact.")
+SETTING(cache, follow_within, DURATION, follow_within_ms, "2m", 0, DAYS(1),
+	"A query waits for a broader one that is being fetched, in place of a fetch of its own, if "
+	"that is expected within this time, or before its own could begin; 0: it never does.")
 SETTING(cache, cursor_grace, DURATION, cursor_grace_ms, "15m", 0, DAYS(30),
 	"How long a replaced result is kept for the cursors that walk it, counted from the last "
 	"use of one.")

@@ -174,10 +174,10 @@ begins_locked(const struct budget *b, const struct budget_entry *e)
 
 /* --- the queue */
 
-void
-budget_submit(struct budget *b, struct budget_entry *e)
+static void
+link_locked(struct budget *b, struct budget_entry *e)
 {
-	lock_take(&b->lock);
+	lock_assert_held(&b->lock);
 	e->next = NULL;
 	e->before = b->last;
 	*(b->last != NULL ? &b->last->next : &b->first) = e;
@@ -187,6 +187,13 @@ budget_submit(struct budget *b, struct budget_entry *e)
 	e->share = share_of_locked(b, e->consumer);
 	e->submitted_ms = clock_mono_ms();
 	b->lanes[e->api].queued[e->class]++;
+}
+
+void
+budget_submit(struct budget *b, struct budget_entry *e)
+{
+	lock_take(&b->lock);
+	link_locked(b, e);
 	pthread_cond_broadcast(&b->changed);
 	lock_drop(&b->lock);
 }
@@ -471,4 +478,17 @@ budget_forecast_ms(struct budget *b, const struct budget_entry *e)
 	}
 	lock_drop(&b->lock);
 	return ms;
+}
+
+int64_t
+budget_foresee_ms(struct budget *b, enum upstream_api api, const char *consumer, uint64_t calls)
+{
+	struct budget_entry e = {.api = api, .class = BUDGET_INTERACTIVE, .consumer = consumer};
+	lock_take(&b->lock);
+	int64_t now = clock_mono_ms();
+	link_locked(b, &e); /* for this moment: nobody else sees it */
+	int64_t at = gate_forecast_at(&b->lanes[api].gate, ahead_locked(b, &e) + calls, now);
+	unlink_locked(b, &e);
+	lock_drop(&b->lock);
+	return at - now;
 }

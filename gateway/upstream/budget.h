@@ -115,5 +115,9 @@ void budget_view(struct budget *b, enum upstream_api api, struct budget_view *re
  * who goes before it, the rate and the announced wait, not concurrency: behind calls of minutes it
  * takes longer. Walks the queue twice. */
 int64_t budget_forecast_ms(struct budget *b, const struct budget_entry *e);
+/* The same for the last of `calls` interactive ones (1 or more) that this consumer would submit now,
+ * one behind the other. Nothing is submitted. */
+int64_t budget_foresee_ms(
+    struct budget *b, enum upstream_api api, const char *consumer, uint64_t calls);
 
 #endif

@@ -7,8 +7,10 @@ E2E_TESTS = \
 	tests/e2e/test_clock.py \
 	tests/e2e/test_containment.py \
 	tests/e2e/test_dialects.py \
+	tests/e2e/test_explain.py \
 	tests/e2e/test_export.py \
 	tests/e2e/test_faults.py \
+	tests/e2e/test_following.py \
 	tests/e2e/test_freshness.py \
 	tests/e2e/test_house.py \
 	tests/e2e/test_inputs.py \

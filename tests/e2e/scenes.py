@@ -409,6 +409,36 @@ def summaries(exchanges):
         run.ask(f"{path}?policy=1001&by={everything}", "problemTooManyGroups", headers={"Prefer": "wait=60"})
 
 
+def explanations(exchanges):
+    path = "/v1/postures/explain"
+    # here a query is answered out of a broader result, too
+    with Run(exchanges, settings={"cache": {"cursor_grace": "1ms"}}) as run:
+        run.ask(f"{path}?policy=1003")
+        first = run.ask("/v1/postures?policy=1001,1002&limit=1").json()["page"]["next"]
+        run.ask("/v1/postures?policy=1001&evidence=basic&limit=1")
+        run.ask("/v1/policies/1001/hosts")
+        run.ask(f"{path}?policy=1001&status=Failed", "explanation")
+        run.ask(f"{path}?policy=1001&evidence=extended", "explanationOfAFetch")
+        run.ask(f"{path}?policy=1001&status=Failed", method="HEAD")
+        run.ask(f"{path}?policy=1001&status=Passed", consumer=REPORTS)
+        run.ask(f"{path}?{first.partition('?')[2]}")
+        run.ask(f"{path}?policy=1001&assets=all", "explanationOfAProblem")
+        hold = run.control.hold(api="postureInfo")
+        accepted = run.ask("/v1/postures?policy=1003", headers=ASYNC)
+        run.ask(f"{path}?policy=1003&status=Failed", "explanationInFlight")
+        run.control.release(id=hold)
+        run.wait_for("complete", accepted.headers["Location"])
+        run.ask(f"{path}?policy=1001&limit=0&colour=red")
+        run.ask(f"{path}?policy=1001", key="")
+        run.ask(f"{path}?policy=1002", consumer=REPORTS)
+        run.ask(f"{path}?policy=1001", headers={"Accept": "text/html"})
+        run.ask(f"{path}?policy=1001", headers={"X-Note": "a" * 9300})
+        run.ask(ENDPOINTS["summarizePostures"].long.replace("summary", "explain"))
+        run.ask("/v1/postures?policy=1001,1002", headers=NO_CACHE)
+        harness.wait_until(lambda: run.peek(f"{path}?{first.partition('?')[2]}").status == 410, "the cursor is gone")
+        run.ask(f"{path}?{first.partition('?')[2]}")
+
+
 def walks(exchanges):
     with Run(exchanges, settings={"cache": {"cursor_grace": "1ms"}}) as run:
         for operation, endpoint in ENDPOINTS.items():
@@ -587,7 +617,7 @@ def outside(exchanges):
         run.ask("/metrics", key="")
 
 
-SCENES = [results, whole, odd, summaries, walks, bodies, house, administration, quotas, browsers, rejected, holes,
+SCENES = [results, whole, odd, summaries, explanations, walks, bodies, house, administration, quotas, browsers, rejected, holes,
           outside, drop_in]
 
 
@@ -662,6 +692,8 @@ def stable(value):
         life = moment(value["freshUntil"]) - moment(value["fetchedAt"])
         changed |= {"id": RESULT, "fetchedAt": BEGUN,
                     "freshUntil": (moment(BEGUN) + life).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    if "how" in value or "refused" in value:  # of an explanation
+        changed |= {"result": value["result"] and RESULT, "fetch": value["fetch"] and FETCH}
     if "daysLeft" in value:  # a row of the report
         changed |= {"firstSeen": BEGUN, "lastSeen": BEGUN, "daysLeft": days_left(value["endOfLife"])}
     if "estimateSeconds" in value:  # a fetch

@@ -199,7 +199,7 @@ def plain(answer):
 
 # what needs no other, or must stand alone
 ALONE = {"policy", "posture", "cursor"}
-SEARCHES = {"listPostures", "summarizePostures"}
+SEARCHES = {"listPostures", "summarizePostures", "explainPostures"}
 CASE_MATTERS = {"fields"}
 
 

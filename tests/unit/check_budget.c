@@ -694,6 +694,12 @@ forecast_is(struct budget *b, const struct budget_entry *e, int64_t wanted_ms)
 	    (long long)ms, (long long)wanted_ms);
 }
 
+static int64_t
+hours(int64_t ms)
+{
+	return (ms + 60000) / HOUR_MS;
+}
+
 START_TEST(the_forecast_counts_what_goes_before)
 {
 	struct budget *b = make(2, HOUR_MS, 0);
@@ -716,6 +722,11 @@ START_TEST(the_forecast_counts_what_goes_before)
 	forecast_is(b, &a[0], 0);
 	forecast_is(b, &a[1], HOUR_MS);
 	forecast_is(b, &a[4], 2 * HOUR_MS);
+	/* whoever would come now: a stranger goes third, the one with five behind all of them */
+	ck_assert_int_eq(hours(budget_foresee_ms(b, API_POSTURE_INFO, "d", 1)), 1);
+	ck_assert_int_eq(hours(budget_foresee_ms(b, API_POSTURE_INFO, "d", 3)), 2);
+	ck_assert_int_eq(hours(budget_foresee_ms(b, API_POSTURE_INFO, "a", 1)), 3);
+	ck_assert_int_eq(hours(budget_foresee_ms(b, API_HOSTIDS, "a", 2)), 0);
 	forecast_is(b, &back, 3 * HOUR_MS);
 	/* and so it is */
 	ck_assert_ptr_eq(budget_next(b), &a[0]);

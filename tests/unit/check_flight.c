@@ -9,6 +9,7 @@
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/flight.h"
+#include "gateway/query/query.h"
 #include "tests/unit/dir.h"
 #include "tests/unit/unit.h"
 
@@ -77,20 +78,115 @@ START_TEST(ids_tell_nothing_of_their_order)
 }
 END_TEST
 
+static enum flight_asker
+asked_as(struct flight *f, const char *consumer)
+{
+	char *text;
+	enum flight_asker as = flight_asked_by(f, consumer, &text);
+	ck_assert_ptr_null(text);
+	return as;
+}
+
+static void
+follows_with(struct flight *f, const char *consumer, const char *query)
+{
+	char *text;
+	ck_assert_int_eq(flight_asked_by(f, consumer, &text), FLIGHT_FOLLOWER);
+	ck_assert_str_eq(text, query);
+	free(text);
+}
+
+START_TEST(who_follows_is_known_by_its_own_query)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	char *text, *large = calloc(1, 4 * KIB + 2);
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	flight_followed(f, "other", "b", 1);
+	follows_with(f, "other", "b");
+	flight_followed(f, "other", "cc", 2);
+	follows_with(f, "other", "cc");
+	memset(large, 'x', 4 * KIB + 1);
+	flight_followed(f, "other", large, 4 * KIB + 1);
+	ck_assert_int_eq(flight_asked_by(f, "other", &text), FLIGHT_FOLLOWER);
+	ck_assert_ptr_null(text);
+	/* whoever is owed the result has not been told whose it is */
+	flight_owe(f, "owed");
+	ck_assert_int_eq(asked_as(f, "owed"), FLIGHT_STRANGER);
+	/* and whoever may ask for all of it stays so */
+	flight_asked(f, "other");
+	flight_followed(f, "other", "b", 1);
+	ck_assert_int_eq(asked_as(f, "other"), FLIGHT_ASKER);
+	flight_followed(f, "team", "b", 1);
+	ck_assert_int_eq(asked_as(f, "team"), FLIGHT_ASKER);
+	free(large);
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
+static struct flight *
+fly(struct flights *fs, const char *text)
+{
+	uint8_t digest[SHA256_BYTES];
+	bool leader;
+	query_digest(text, strlen(text), digest);
+	struct flight *f = join(fs, digest, text, &leader);
+	ck_assert(leader);
+	return f;
+}
+
+static struct flight *
+fly_for(struct flights *fs, const uint64_t *policies, size_t count)
+{
+	const struct query q = {.policies = {policies, count}, QUERY_NO_DATES};
+	struct buf text;
+	buf_init(&text, KIB);
+	query_canon(&q, &text);
+	struct flight *f = fly(fs, buf_str(&text));
+	buf_fini(&text);
+	return f;
+}
+
+START_TEST(flights_are_found_by_each_policy_while_they_are_under_way)
+{
+	struct flights *fs = flights_new();
+	struct flight *list[3];
+	const uint64_t both[] = {7, 9}, one[] = {9};
+	struct flight *a = fly_for(fs, both, 2), *b = fly_for(fs, one, 1), *c = fly(fs, "no query");
+	ck_assert_uint_eq(flights_of_policy(fs, 7, list, 3), 1);
+	ck_assert_ptr_eq(list[0], a);
+	flight_release(list[0]);
+	ck_assert_uint_eq(flights_of_policy(fs, 8, list, 3), 0);
+	ck_assert_uint_eq(flights_of_policy(fs, 9, list, 1), 1);
+	ck_assert_ptr_eq(list[0], b); /* the newest first */
+	flight_release(list[0]);
+	flight_end(b, STATUS_UPSTREAM_DOWN, 0, NULL);
+	ck_assert_uint_eq(flights_of_policy(fs, 9, list, 3), 1);
+	ck_assert_ptr_eq(list[0], a);
+	flight_release(list[0]);
+	flight_release(a);
+	flight_release(b);
+	flight_release(c);
+	flights_free(fs);
+}
+END_TEST
+
 START_TEST(who_asked_is_known_once_and_for_all)
 {
 	struct flights *fs = flights_new();
 	bool leader;
 	struct flight *f = join(fs, digest_a, "a", &leader);
-	ck_assert(flight_asked_by(f, "team"));
-	ck_assert(!flight_asked_by(f, "tea"));
+	ck_assert_int_eq(asked_as(f, "team"), FLIGHT_ASKER);
+	ck_assert_int_eq(asked_as(f, "tea"), FLIGHT_STRANGER);
 	for (int round = 0; round < 2; round++)
 		for (int i = 0; i < 50; i++) {
 			char name[16];
 			snprintf(name, sizeof name, "team%d", i);
-			ck_assert_int_eq(flight_asked_by(f, name), round > 0);
+			ck_assert_int_eq(
+			    asked_as(f, name), round > 0 ? FLIGHT_ASKER : FLIGHT_STRANGER);
 			flight_asked(f, name);
-			ck_assert(flight_asked_by(f, name));
+			ck_assert_int_eq(asked_as(f, name), FLIGHT_ASKER);
 		}
 	ck_assert_str_eq(flight_consumer(f), "team");
 	flight_release(f);
@@ -570,6 +666,8 @@ main(void)
 	tcase_add_test(t, another_query_of_the_same_digest_flies_alone);
 	tcase_add_test(t, ids_tell_nothing_of_their_order);
 	tcase_add_test(t, who_asked_is_known_once_and_for_all);
+	tcase_add_test(t, who_follows_is_known_by_its_own_query);
+	tcase_add_test(t, flights_are_found_by_each_policy_while_they_are_under_way);
 	tcase_add_test(t, a_failure_reaches_everyone_and_the_next_one_starts_anew);
 	tcase_add_test(t, a_failure_is_remembered_until_the_next_flight);
 	tcase_add_test(t, only_a_failure_of_the_upstream_is_remembered);

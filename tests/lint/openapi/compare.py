@@ -26,7 +26,7 @@ NGINX = "nginx/posturegate/http.conf"
 
 # The use of a parameter (query_table.h), and the paths that have it. What is not served yet has none.
 USES = {
-    "POSTURES": ["/v1/postures", "/v1/postures/query"],
+    "POSTURES": ["/v1/postures", "/v1/postures/query", "/v1/postures/explain"],
     "SUMMARY": ["/v1/postures/summary"],
     "POSTURE": ["/v1/postures/{id}"],
     "POLICIES": ["/v1/policies"],
