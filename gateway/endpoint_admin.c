@@ -45,7 +45,8 @@ endpoint_budget(struct request *r)
 		buf_printf(b,
 		    ",\"used\":%" PRIu64 "},\"queued\":{\"interactive\":%" PRIu64
 		    ",\"background\":%" PRIu64 "},",
-		    v.under_way, v.queued[BUDGET_INTERACTIVE], v.queued[BUDGET_BACKGROUND]);
+		    v.under_way, v.queued[BUDGET_INTERACTIVE],
+		    v.queued[BUDGET_BACKGROUND] + v.queued[BUDGET_SPARE]);
 		add_seconds(b, "closedForSeconds", v.closed_for_ms);
 		buf_byte(b, '}');
 	}

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/broaden.h"
 #include "gateway/endpoints.h"
 
 /* How old what serves is: the words of docs/api.md. */
@@ -26,6 +27,7 @@ struct explanation {
 	bool refreshes;      /* and made anew behind */
 	uint64_t fetch;      /* AGE_IN_FLIGHT: which one */
 	enum status problem; /* that the answer would be; STATUS_OK: none */
+	const char *fetches; /* a broader query that would be fetched in its place, or NULL */
 	int64_t calls;       /* of the upstream */
 	int64_t wait_ms;     /* for the answer, or until there may be one */
 };
@@ -76,13 +78,18 @@ begins(struct request *r, struct explanation *e)
 {
 	const struct consumer *c = r->consumer;
 	struct fetch_outlook out;
+	struct broader b;
 	int64_t wait_ms;
 	if (!quota_has(r->gateway->quota, c->number, c->quota, 1, clock_mono_ms(), &wait_ms)) {
 		fails(r, STATUS_QUOTA_EXCEEDED, wait_ms, e);
 		return;
 	}
-	fetch_foresee(r->gateway->fetcher, &r->source->query, r->conditions.no_cache && c->force,
-	    c->name, &out);
+	bool broad = source_foresee_broad(r, &b);
+	if (broad)
+		e->fetches = arena_dup(&r->arena, b.canon.data, b.canon.len);
+	fetch_foresee(r->gateway->fetcher, broad ? &b.query : &r->source->query,
+	    r->conditions.no_cache && c->force, c->name, &out);
+	broader_fini(&b);
 	e->calls = e->wait_ms = NOT_KNOWN;
 	if (!out.known)
 		return;
@@ -234,6 +241,10 @@ write_explanation(const struct request *r, const struct explanation *e, struct b
 	add_candidates(r, e, b);
 	add_number(b, "upstreamCalls", e->calls);
 	add_number(b, "waitSeconds", e->wait_ms < 0 ? NOT_KNOWN : (e->wait_ms + 999) / 1000);
+	if (e->fetches != NULL) {
+		buf_str_add(b, ",\"fetches\":");
+		buf_json_str(b, e->fetches);
+	}
 	if (e->problem != STATUS_OK)
 		buf_printf(b, ",\"problem\":\"/problems/%s\"", status_info(e->problem)->slug);
 	buf_str_add(b, "}\n");

@@ -57,21 +57,21 @@ cache_headers(struct request *r, const char *etag)
 	response_header(
 	    resp, "Cache-Control", "private, max-age=%" PRId64, age + (ttl > 0 ? ttl : 0));
 	response_header(resp, "Vary", "Authorization, X-API-Key, Accept, Accept-Encoding");
+	const char *detail = r->source->contained ? "; detail=contained" : "";
 	switch (r->source->served) {
 	case SERVED_MISS:
 		response_header(
-		    resp, "Cache-Status", "posturegate; fwd=%s; stored", r->source->fwd);
+		    resp, "Cache-Status", "posturegate; fwd=%s; stored%s", r->source->fwd, detail);
 		break;
 	case SERVED_COLLAPSED:
 		response_header(resp, "Cache-Status", "posturegate; fwd=%s; collapsed%s",
-		    r->source->fwd, r->source->contained ? "; detail=contained" : "");
+		    r->source->fwd, detail);
 		break;
 	default:
-		response_header(resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64 "%s", ttl,
-		    r->source->served == SERVED_STALE && r->source->stale == STALE_QUOTA
-			? "; detail=quota"
-		    : r->source->contained ? "; detail=contained"
-					   : "");
+		if (r->source->served == SERVED_STALE && r->source->stale == STALE_QUOTA)
+			detail = "; detail=quota";
+		response_header(
+		    resp, "Cache-Status", "posturegate; hit; ttl=%" PRId64 "%s", ttl, detail);
 	}
 }
 

@@ -1,7 +1,9 @@
 #include "config.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gateway/base/clock.h"
 #include "gateway/base/lock.h"
@@ -9,7 +11,6 @@
 #include "gateway/janitor.h"
 
 #define ROUND_MS 5000
-#define USAGE_MS 60000
 #define AGAIN_MS 20 /* while there is more to do: the writer is everyone's */
 
 struct janitor {
@@ -17,18 +18,21 @@ struct janitor {
 	pthread_cond_t stop_asked;
 	pthread_t thread;
 	struct cache *cache;
-	struct usage *usage;
-	int64_t usage_kept_ms; /* monotonic */
+	struct janitor_chore chores[JANITOR_CHORES_MOST];
+	int64_t next_ms[JANITOR_CHORES_MOST]; /* monotonic */
+	size_t chore_count;
 	bool stopping;
 };
 
 static void
-keep_usage(struct janitor *j, int64_t now_ms)
+do_chores(struct janitor *j, int64_t now_ms)
 {
-	enum status st = usage_keep(j->usage, j->cache);
-	j->usage_kept_ms = now_ms;
-	if (st != STATUS_OK)
-		log_event(LOG_WARNING, "usage-not-kept", "status=%s", status_info(st)->name);
+	for (size_t i = 0; i < j->chore_count; i++) {
+		if (now_ms < j->next_ms[i])
+			continue;
+		j->next_ms[i] = now_ms + j->chores[i].every_ms;
+		j->chores[i].run(j->chores[i].ctx);
+	}
 }
 
 static void *
@@ -42,9 +46,7 @@ janitor_main(void *ctx)
 		enum status st = cache_sweep(j->cache, clock_wall_ms(), &more);
 		if (st != STATUS_OK)
 			log_event(LOG_WARNING, "sweep", "status=%s", status_info(st)->name);
-		int64_t now_ms = clock_mono_ms();
-		if (now_ms - j->usage_kept_ms >= USAGE_MS)
-			keep_usage(j, now_ms);
+		do_chores(j, clock_mono_ms());
 		lock_take(&j->lock);
 		if (!j->stopping)
 			lock_wait(&j->lock, &j->stop_asked,
@@ -55,14 +57,17 @@ janitor_main(void *ctx)
 }
 
 struct janitor *
-janitor_new(struct cache *cache, struct usage *usage)
+janitor_new(struct cache *cache, const struct janitor_chore *chores, size_t count)
 {
 	struct janitor *j = calloc(1, sizeof *j);
+	assert(count <= JANITOR_CHORES_MOST);
 	if (j == NULL)
 		return NULL;
 	j->cache = cache;
-	j->usage = usage;
-	j->usage_kept_ms = clock_mono_ms();
+	memcpy(j->chores, chores, count * sizeof *chores);
+	j->chore_count = count;
+	for (size_t i = 0; i < count; i++)
+		j->next_ms[i] = clock_mono_ms() + chores[i].every_ms;
 	lock_init(&j->lock, LOCK_JANITOR);
 	clock_cond_init(&j->stop_asked);
 	if (pthread_create(&j->thread, NULL, janitor_main, j) != 0) {
@@ -84,7 +89,9 @@ janitor_free(struct janitor *j)
 	pthread_cond_broadcast(&j->stop_asked);
 	lock_drop(&j->lock);
 	pthread_join(j->thread, NULL);
-	keep_usage(j, clock_mono_ms());
+	for (size_t i = 0; i < j->chore_count; i++)
+		if (j->chores[i].at_the_end)
+			j->chores[i].run(j->chores[i].ctx);
 	pthread_cond_destroy(&j->stop_asked);
 	lock_fini(&j->lock);
 	free(j);

@@ -1,6 +1,6 @@
 /* The janitor: one thread for upkeep that no request should pay for. Expiry, eviction, leftovers
- * of fetches; each round a bounded amount of work. Once a minute, sums of the old protocol's use that have
- * changed are written down (legacy/usage).
+ * of fetches; each round a bounded amount of work. Beside it the chores that it is given, each in its
+ * turn.
  *
  * Threads: startup only.
  */
@@ -8,12 +8,20 @@
 #define GATEWAY_JANITOR_H
 
 #include "cache/cache.h"
-#include "gateway/legacy/usage.h"
+
+struct janitor_chore {
+	void (*run)(void *ctx); /* bounded, and without waiting for anybody */
+	void *ctx;
+	int64_t every_ms; /* about; not more often than the rounds, of 5 s */
+	bool at_the_end;  /* once more when all else is over */
+};
+#define JANITOR_CHORES_MOST 4
 
 struct janitor;
-/* Both are borrowed. NULL: no memory or no thread. */
-struct janitor *janitor_new(struct cache *cache, struct usage *usage) NODISCARD;
-/* Ends the thread, then writes down what has changed since. NULL is fine. */
+/* The cache is borrowed, the chores are copied. NULL: no memory or no thread. */
+struct janitor *janitor_new(
+    struct cache *cache, const struct janitor_chore *chores, size_t count) NODISCARD;
+/* Ends the thread, then does what is for the end. NULL is fine. */
 void janitor_free(struct janitor *j);
 
 #endif

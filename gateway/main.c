@@ -21,6 +21,7 @@
 #include "gateway/keyfile.h"
 #include "gateway/legacy/names.h"
 #include "gateway/metrics.h"
+#include "gateway/refresh.h"
 #include "gateway/request.h"
 
 #define SOURCES_MOST 64
@@ -149,6 +150,8 @@ struct parts {
 	struct gateway gateway;
 	uint8_t *signing_key;
 	struct lifecycle_entry *lifecycle;
+	const struct warm_list *warm;
+	struct refresh *refresh;
 	struct janitor *janitor;
 	struct workers *workers;
 	int listen_fd;
@@ -264,7 +267,8 @@ make_upstream(struct parts *p)
 	};
 	if (!make_lifecycle(p) || (g->credential = credential_new(&credential)) == NULL ||
 	    (g->budget = budget_new(&budget)) == NULL || (g->flights = flights_new()) == NULL ||
-	    (g->memory = memory_new(s->error_memory_ms > 0)) == NULL)
+	    (g->memory = memory_new(s->error_memory_ms > 0)) == NULL ||
+	    (g->demand = demand_new()) == NULL)
 		return false;
 	restore_budget(g);
 	make_versions(p);
@@ -272,6 +276,7 @@ make_upstream(struct parts *p)
 	    .cache = g->cache,
 	    .flights = g->flights,
 	    .memory = g->memory,
+	    .demand = g->demand,
 	    .budget = g->budget,
 	    .credential = g->credential,
 	    .transport =
@@ -305,6 +310,33 @@ make_usage(struct gateway *g)
 	if (g->usage != NULL)
 		usage_restore(g->usage, g->cache);
 	return g->usage != NULL;
+}
+
+static void
+keep_usage(void *gateway)
+{
+	struct gateway *g = gateway;
+	enum status st = usage_keep(g->usage, g->cache);
+	if (st != STATUS_OK)
+		log_event(LOG_WARNING, "usage-not-kept", "status=%s", status_info(st)->name);
+}
+
+/* --- upkeep */
+
+#define USAGE_MS 60000
+
+static bool
+make_janitor(struct parts *p)
+{
+	struct gateway *g = &p->gateway;
+	if ((p->refresh = refresh_new(g, p->warm)) == NULL)
+		return false;
+	const struct janitor_chore chores[] = {
+	    {.run = keep_usage, .ctx = g, .every_ms = USAGE_MS, .at_the_end = true},
+	    {.run = refresh_round, .ctx = p->refresh},
+	};
+	p->janitor = janitor_new(g->cache, chores, ARRAY_LEN(chores));
+	return p->janitor != NULL;
 }
 
 static bool
@@ -348,7 +380,7 @@ make_parts(struct parts *p)
 	if ((p->gateway.matches = matches_store_new(MATCHES_STORE_BYTES)) == NULL ||
 	    (p->gateway.access = access_new(s->consumers, s->consumer_count)) == NULL ||
 	    (p->gateway.quota = quota_new(s->consumer_count)) == NULL || !make_usage(&p->gateway) ||
-	    (p->janitor = janitor_new(p->gateway.cache, p->gateway.usage)) == NULL)
+	    !make_janitor(p))
 		return false;
 	enum status st = fcgi_listen(s->socket, &p->listen_fd);
 	if (st == STATUS_BUSY)
@@ -373,11 +405,13 @@ free_parts(struct parts *p)
 		unlink(p->settings->socket);
 		close(p->listen_fd);
 	}
+	janitor_free(p->janitor); /* it keeps what the workers have counted, and begins fetches */
+	refresh_free(p->refresh);
 	fetcher_free(g->fetcher);
-	janitor_free(p->janitor); /* it keeps what the workers have counted */
 	usage_free(g->usage);
 	flights_free(g->flights);
 	memory_free(g->memory);
+	demand_free(g->demand);
 	budget_free(g->budget);
 	credential_free(g->credential);
 	quota_free(g->quota);
@@ -447,9 +481,9 @@ wait_for_stop(const sigset_t *wanted)
 }
 
 static int
-run(struct settings *settings)
+run(struct settings *settings, const struct warm_list *warm)
 {
-	struct parts parts = {.settings = settings};
+	struct parts parts = {.settings = settings, .warm = warm};
 	sigset_t wanted;
 	harden_process();
 	tune_allocator();
@@ -490,19 +524,20 @@ main(int argc, char **argv)
 	struct settings_source source = {cmd.files, cmd.file_count, cmd.sets, cmd.set_count};
 	if (settings_load(&source, stderr, &settings) != STATUS_OK)
 		return EXIT_USAGE;
-	if (!speaks_versions(settings)) {
-		settings_free(settings);
-		return EXIT_USAGE;
-	}
-	if (cmd.check) {
+	struct warm_list warm;
+	bool good = warm_read(settings, stderr, &warm) == STATUS_OK;
+	if (!speaks_versions(settings) || !good) {
+		code = EXIT_USAGE;
+	} else if (cmd.check) {
 		puts("The settings are good.");
 		code = EXIT_GOOD;
 	} else {
 		static const enum log_level levels[] = {
 		    LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
 		log_init(STDERR_FILENO, levels[settings->log_level]);
-		code = run(settings);
+		code = run(settings, &warm);
 	}
+	warm_fini(&warm);
 	settings_free(settings);
 	return code;
 }

@@ -46,6 +46,7 @@ static const char *const values_by[] = {[BY_OWN] = "own", [BY_FOREIGN] = "foreig
 static const char *const values_class_budget[BUDGET_CLASSES] = {
     [BUDGET_INTERACTIVE] = "interactive",
     [BUDGET_BACKGROUND] = "background",
+    [BUDGET_SPARE] = "spare",
 };
 static const char *const values_limit[] = {
     [LIMIT_RATE] = "rate", [LIMIT_CONCURRENCY] = "concurrency"};
@@ -78,6 +79,11 @@ static const char *const values_class_worker[WORKER_CLASSES] = {
 
 static const char *const values_version[] = {PACKAGE_VERSION};
 
+static const char *const values_why[] = {
+    [AHEAD_POPULAR] = "popular",
+    [AHEAD_WARM] = "warm",
+};
+
 #define LABEL(name, values)                                                                        \
 	{                                                                                          \
 		name, values, ARRAY_LEN(values)                                                    \
@@ -102,6 +108,7 @@ static const char *const values_version[] = {PACKAGE_VERSION};
 #define LABEL_result LABEL("result", values_result)
 #define LABEL_state_credential LABEL("state", values_state_credential)
 #define LABEL_class_worker LABEL("class", values_class_worker)
+#define LABEL_why LABEL("why", values_why)
 #define LABEL_version LABEL("version", values_version)
 
 /* --- the table */
@@ -175,6 +182,27 @@ void
 metrics_coalesced(struct stats *s)
 {
 	stats_add(s, STAT_COALESCED, STATS_AT(0), 1);
+}
+
+void
+metrics_broad(struct stats *s)
+{
+	stats_add(s, STAT_BROAD, STATS_AT(0), 1);
+}
+
+/* --- upkeep */
+
+void
+metrics_ahead(struct stats *s, enum ahead why)
+{
+	stats_add(s, STAT_AHEAD, STATS_AT(why), 1);
+}
+
+void
+metrics_warm(struct stats *s, uint64_t lists, uint64_t fresh)
+{
+	stats_set(s, STAT_WARM_LISTS, STATS_AT(0), (int64_t)lists);
+	stats_set(s, STAT_WARM_FRESH, STATS_AT(0), (int64_t)fresh);
 }
 
 /* --- hooks */

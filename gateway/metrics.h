@@ -19,6 +19,9 @@ enum stat_id {
 	STAT_COUNT
 };
 
+/* Why something is fetched that nobody has asked for. */
+enum ahead { AHEAD_POPULAR, AHEAD_WARM };
+
 /* Values of the labels "by" and "limit". */
 enum metrics_by { BY_OWN, BY_FOREIGN };
 enum metrics_limit { LIMIT_RATE, LIMIT_CONCURRENCY };
@@ -34,6 +37,15 @@ void metrics_request(const struct request *r, int64_t took_us);
 void metrics_waited(struct stats *s, int64_t us);
 /* A request has joined another's fetch. */
 void metrics_coalesced(struct stats *s);
+
+/* A request has begun the fetch of a broader query in place of its own. */
+void metrics_broad(struct stats *s);
+
+/* --- upkeep */
+
+void metrics_ahead(struct stats *s, enum ahead why);
+/* Of the warm lists so many, and of these fresh. */
+void metrics_warm(struct stats *s, uint64_t lists, uint64_t fresh);
 
 /* --- hooks: to be given to fetcher_new() and credential_new() */
 

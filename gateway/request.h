@@ -24,6 +24,7 @@ struct gateway {
 	struct cache *cache;
 	struct flights *flights;
 	struct memory *memory;
+	struct demand *demand;
 	struct fetcher *fetcher;
 	struct credential *credential;
 	struct budget *budget;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/base/limits.h"
+#include "gateway/broaden.h"
 #include "gateway/request_legacy.h"
 
 #define CANDIDATES_MOST 64 /* results of a policy that are looked at, the newest first */

@@ -12,6 +12,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
+#include "gateway/broaden.h"
 #include "gateway/endpoints.h"
 #include "gateway/metrics.h"
 #include "gateway/request_legacy.h"
@@ -177,12 +178,16 @@ bool
 source_refresh(struct request *r)
 {
 	bool leader, begun = false;
+	if (!r->source->alone && source_refresh_broad(r, &begun))
+		return begun;
 	if (!may_refresh(r))
 		return false;
 	struct flight *flight = flight_join(r->gateway->flights, r->source->digest,
 	    r->source->canon.data, r->source->canon.len, r->consumer->name, &leader);
 	if (flight != NULL && leader)
 		begun = lead(r, flight, BUDGET_BACKGROUND);
+	else if (flight != NULL)
+		fetch_promote(r->gateway->fetcher, flight, BUDGET_BACKGROUND, r->consumer->name);
 	r->refreshes += begun;
 	flight_release(flight);
 	return begun;
@@ -290,6 +295,20 @@ serve_found(struct request *r, enum found found)
 	return STEP_follow;
 }
 
+/* What nobody uses need not be kept fresh, and what is taken out of a broader result is asked for as if it
+ * were fetched. */
+static void
+note_use(const struct request *r)
+{
+	const struct source *s = r->source;
+	const struct cache_manifest *m = cache_manifest(s->result);
+	const struct demand_result used = {m->digest, m->id, m->fetched_at_ms, m->fresh_until_ms};
+	if (r->gateway->settings->ahead)
+		demand_used(r->gateway->demand, &used, clock_wall_ms());
+	if (s->contained)
+		broaden_noted(r->gateway, &s->query, s->digest);
+}
+
 /* One query; a walk needs none. */
 enum step
 source_lookup(struct request *r)
@@ -298,7 +317,10 @@ source_lookup(struct request *r)
 	enum status st = source_choose(r, &found);
 	if (st != STATUS_OK) /* what a fetch brought could not be kept either */
 		return request_problem_later(r, st, 0);
-	return serve_found(r, found);
+	enum step next = serve_found(r, found);
+	if (next == STEP_answer)
+		note_use(r);
+	return next;
 }
 
 enum step
@@ -534,6 +556,8 @@ join(struct request *r, struct turn *turn)
 		return serve_found(r, FOUND_FRESH);
 	if (way.leads == WAY_FAILS)
 		return no_answer(r, way.failure, way.wait_ms, way.detail);
+	if (source_begin_broad(r))
+		return STEP_follow;
 	r->source->flight = flight_join_if(g->flights, r->source->digest, r->source->canon.data,
 	    r->source->canon.len, r->consumer->name, take_turn, turn, &turn->leader);
 	if (r->source->flight != NULL)
@@ -558,12 +582,13 @@ source_begin(struct request *r)
 {
 	struct turn turn = {.r = r};
 	enum step next = join(r, &turn);
-	if (next != STEP_follow)
-		return next;
+	if (next != STEP_follow || (r->source->follows && r->source->began))
+		return next; /* a broad one has begun as it has to */
 	if (!turn.leader) {
 		metrics_coalesced(r->gateway->stats);
 		tell_flight(r);
-		fetch_promote(r->gateway->fetcher, r->source->flight, r->consumer->name);
+		fetch_promote(
+		    r->gateway->fetcher, r->source->flight, BUDGET_INTERACTIVE, r->consumer->name);
 	}
 	r->source->began = turn.leader;
 	r->source->leads = turn.leader && lead(r, r->source->flight, BUDGET_INTERACTIVE);
@@ -633,10 +658,13 @@ take_followed(struct request *r, struct cache_result *made)
 	struct source *s = r->source;
 	struct flight_view v;
 	flight_look(s->flight, &v);
-	if (made == NULL && would_fail_alike(v.status))
+	/* of one that was begun in place of its own an upstream that is down is the same for both */
+	bool down = s->began && v.status == STATUS_UPSTREAM_DOWN;
+	if (made == NULL && (down || would_fail_alike(v.status)))
 		return source_failed(r);
 	if (made != NULL && source_take_broader(r, made)) {
-		s->served = SERVED_COLLAPSED;
+		s->served = source_served(s);
+		broaden_sized(r->gateway, &s->query, cache_manifest(made)->body_bytes);
 		return STEP_answer;
 	}
 	cache_release(made);
@@ -661,6 +689,7 @@ follow_one(struct request *r)
 	if (made == NULL)
 		return source_failed(r);
 	take_made(r->source, made);
+	broaden_sized(r->gateway, &r->source->query, cache_manifest(made)->body_bytes);
 	r->source->served = source_served(r->source);
 	return STEP_answer;
 }

@@ -46,15 +46,16 @@ struct source {
 	struct cache_result *result;
 	struct flight *flight;
 	enum served served;
-	enum stale stale;        /* of SERVED_STALE */
-	bool began;              /* the flight is one that this request has begun */
-	bool leads;              /* the flight is of a fetch that this request has begun */
-	int64_t waited_us;       /* for the flight */
-	const char *fwd;         /* why the upstream was needed, as RFC 9211 has it */
-	bool follows;            /* the flight is of a broader query that has the answer */
-	bool alone;              /* one was followed, and had it not: a fetch of its own now */
-	bool contained;          /* the result is of a broader query */
-	struct implies how;      /* then: what is left to do to it */
+	enum stale stale;   /* of SERVED_STALE */
+	bool began;         /* the flight is one that this request has begun */
+	bool leads;         /* the flight is of a fetch that this request has begun */
+	int64_t waited_us;  /* for the flight */
+	const char *fwd;    /* why the upstream was needed, as RFC 9211 has it */
+	bool follows;       /* the flight is of a broader query that has the answer */
+	bool alone;         /* one was followed, and had it not: a fetch of its own now; or it is
+				    the broad one already */
+	bool contained;     /* the result is of a broader query */
+	struct implies how; /* then: what is left to do to it */
 	struct matches *matches; /* and which of its records are wanted; NULL: all of them */
 	/* the flight is of a broader query; then: the hosts that it has to have asked for, whose records
 	 * alone are wanted */
@@ -97,7 +98,8 @@ struct refusals {
 	struct arena *arena; /* for the texts */
 };
 
-struct legacy; /* request_legacy.h */
+struct broader; /* broaden.h */
+struct legacy;  /* request_legacy.h */
 
 struct request {
 	struct gateway *gateway;
@@ -183,6 +185,13 @@ void source_forget_rest(struct source *s);
 struct filter source_filter(const struct request *r, const struct source *s);
 /* Likewise of those that its flight brings. */
 struct filter source_flight_filter(const struct request *r, const struct source *s);
+/* In request_broad.c: begins the fetch of the broad query in place of its own, where that pays. True: its
+ * flight is the source's from now on (s->follows, s->began); false: nothing has changed. */
+bool source_begin_broad(struct request *r);
+/* Likewise only whether it would. *ret is to be ended by broader_fini(), whatever comes back. */
+bool source_foresee_broad(struct request *r, struct broader *ret);
+/* Likewise one that nobody waits for. True: it is to be fetched so, and *ret_begun as source_refresh(). */
+bool source_refresh_broad(struct request *r, bool *ret_begun);
 /* Begins a fetch that nobody waits for. False: there is no need, or it would fail. */
 bool source_refresh(struct request *r);
 /* There is an older result that may be served while the upstream fails. */

@@ -18,6 +18,10 @@ STAT(FETCH_WAIT, HISTOGRAM, "pcrs_fetch_wait_seconds", SECONDS, none, none, none
 /* fetches */
 STAT(FETCHES, COUNTER, "pcrs_fetches_total", NONE, state_ended, none, none, "Fetches ended.")
 STAT(FETCHES_RUNNING, GAUGE, "pcrs_fetches_running", NONE, none, none, none, "Fetches under way.")
+STAT(BROAD, COUNTER, "pcrs_broad_fetches_total", NONE, none, none, none, "Fetches begun for a broader query in place of the one that was asked.")
+STAT(AHEAD, COUNTER, "pcrs_ahead_fetches_total", NONE, why, none, none, "Fetches begun that nobody had asked for: of what is popular, and of what the settings want warm.")
+STAT(WARM_LISTS, GAUGE, "pcrs_warm_lists", NONE, none, none, none, "Warm lists in the settings.")
+STAT(WARM_FRESH, GAUGE, "pcrs_warm_lists_fresh", NONE, none, none, none, "Of these, whose result is stored and fresh.")
 STAT(FILL_BATCHES, GAUGE, "pcrs_fill_batches", NONE, state_batch, none, none, "Batches of the fetches under way, of the calls that are done.")
 STAT(FILL_RECORDS, COUNTER, "pcrs_fill_records_total", NONE, none, none, none, "Records stored by good calls.")
 STAT(FILL_BYTES, COUNTER, "pcrs_fill_bytes_total", BYTES, none, none, none, "Normalised JSON stored by good calls.")

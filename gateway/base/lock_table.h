@@ -7,6 +7,7 @@
 LOCK(JANITOR, "gateway/janitor: whether it has to stop")
 LOCK(FETCH, "fetch/fetch: one fetch's calls and counts")
 LOCK(FLIGHT, "fetch/flight: the table of flights and every flight's state")
+LOCK(DEMAND, "fetch/demand: what is asked for, and how often results are used")
 LOCK(MEMORY, "fetch/memory: what all fetches have learned of failing")
 LOCK(BUDGET_KEEP, "upstream/budget: writing the windows down; held over a commit")
 LOCK(BUDGET, "upstream/budget: the queue of calls and the windows")

@@ -626,17 +626,18 @@ find_locked(const struct fetcher *o, const struct flight *flight)
 }
 
 void
-fetch_promote(struct fetcher *o, const struct flight *flight, const char *consumer)
+fetch_promote(
+    struct fetcher *o, const struct flight *flight, enum budget_class class, const char *consumer)
 {
 	lock_take(&o->lock);
 	struct fetch *f = find_locked(o, flight);
-	if (f != NULL && f->class > BUDGET_INTERACTIVE) {
-		f->class = BUDGET_INTERACTIVE;
+	if (f != NULL && f->class > class) {
+		f->class = class;
+		free(f->promoted_by);
 		f->promoted_by = strdup(consumer);
 		/* else nothing is queued, and a step may just be making the list of calls */
 		for (size_t i = 0; f->waiting && i < f->call_count; i++)
-			budget_promote(
-			    o->o.budget, &f->calls[i].entry, BUDGET_INTERACTIVE, consumer);
+			budget_promote(o->o.budget, &f->calls[i].entry, class, consumer);
 	}
 	lock_drop(&o->lock);
 }

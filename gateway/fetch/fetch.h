@@ -10,6 +10,7 @@
 #define FETCH_FETCH_H
 
 #include "cache/cache.h"
+#include "gateway/fetch/demand.h"
 #include "gateway/fetch/flight.h"
 #include "gateway/fetch/memory.h"
 #include "gateway/fetch/seal.h"
@@ -51,6 +52,7 @@ struct fetcher_options {
 	struct cache *cache;
 	struct flights *flights;
 	struct memory *memory;
+	struct demand *demand; /* is told how many hosts policies have; or NULL */
 	struct budget *budget;
 	struct credential *credential;
 	struct transport_options transport;
@@ -78,9 +80,10 @@ void fetcher_free(struct fetcher *f);
  * also for what failed lately (but not an upstream that ails, nor beyond a limit). */
 void fetch_start(struct fetcher *f, struct flight *flight, enum budget_class class, bool force);
 
-/* Somebody waits now for what was begun in the background: the calls of the flight's fetch go on as
- * interactive ones, charged to this consumer. Nothing happens if it is interactive already, or over. */
-void fetch_promote(struct fetcher *f, const struct flight *flight, const char *consumer);
+/* Somebody wants now what was begun in a lower class: the calls of the flight's fetch go on in this one,
+ * charged to this consumer. Nothing happens if it is in it or above it already, or over. */
+void fetch_promote(
+    struct fetcher *f, const struct flight *flight, enum budget_class class, const char *consumer);
 
 /* About how long the flight's fetch still takes: what the budget forecasts for its calls and what
  * calls of late have taken. -1: it is over, or nothing is known to go by. */

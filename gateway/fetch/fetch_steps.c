@@ -122,8 +122,8 @@ resolve_from_store(struct fetch *f, uint64_t policy, bool *ret_done)
 	    fetch_stored_hosts(f->owner->o.cache, &f->query, policy, &subscription);
 	if (subscription != 0) {
 		const struct cache_manifest *m = cache_manifest(result);
-		const struct id_list all = {m->hosts, m->host_count}, *wanted = &f->query.hosts;
-		st = copy_hosts(f, policy, subscription, wanted->count > 0 ? wanted : &all);
+		const struct id_list all = {m->hosts, m->host_count};
+		st = copy_hosts(f, policy, subscription, &all);
 		*ret_done = st == STATUS_OK;
 	}
 	cache_release(result);
@@ -335,6 +335,14 @@ compare_resolved(const void *a, const void *b)
 	return x->policy < y->policy ? -1 : x->policy > y->policy;
 }
 
+/* Before those are left out that nobody named. */
+static void
+tell_demand(const struct fetch *f, const struct resolved *r)
+{
+	if (!r->error)
+		demand_resolved(f->owner->o.demand, r->policy, r->host_count);
+}
+
 static enum status
 plan_postures(struct fetch *f)
 {
@@ -343,8 +351,10 @@ plan_postures(struct fetch *f)
 	enum status st = check_resolved(f);
 	if (st == STATUS_OK && f->resolved_count > 0)
 		qsort(f->resolved, f->resolved_count, sizeof *f->resolved, compare_resolved);
-	for (size_t i = 0; i < f->resolved_count; i++)
+	for (size_t i = 0; i < f->resolved_count; i++) {
+		tell_demand(f, &f->resolved[i]);
 		keep_wanted(&f->query.hosts, &f->resolved[i]);
+	}
 	if (st == STATUS_OK)
 		st = collect_hosts(f);
 	return st == STATUS_OK ? plan_by_host(f) : st;

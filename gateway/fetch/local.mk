@@ -1,6 +1,7 @@
 # fetch: makes a result. Stands on query, upstream, cache and base.
 noinst_LIBRARIES += libfetch.a
 libfetch_a_SOURCES = \
+	gateway/fetch/demand.c gateway/fetch/demand.h \
 	gateway/fetch/fetch.c gateway/fetch/fetch.h gateway/fetch/steps.h \
 	gateway/fetch/fetch_calls.c gateway/fetch/fetch_state.h gateway/fetch/fetch_steps.c gateway/fetch/outlook.c \
 	gateway/fetch/flight.c gateway/fetch/flight.h \

@@ -34,6 +34,7 @@ enum section {
 	SECTION_PLAIN, /* the number of plain sections */
 	SECTION_policy = SECTION_PLAIN,
 	SECTION_consumer,
+	SECTION_warm,
 	SECTION_lifecycle, /* this and the next have no rows: their names are not fixed */
 	SECTION_cutoff,
 	SECTION_COUNT
@@ -46,6 +47,7 @@ static const char *const section_names[SECTION_COUNT] = {
     [SECTION_upstream] = "upstream",
     [SECTION_policy] = "cache \"policy N\"",
     [SECTION_consumer] = "consumer NAME",
+    [SECTION_warm] = "warm NAME",
     [SECTION_lifecycle] = "lifecycle",
     [SECTION_cutoff] = "cutoff",
 };
@@ -64,6 +66,7 @@ enum row_id {
 #define BASE_upstream struct settings
 #define BASE_policy struct settings_policy_freshness
 #define BASE_consumer struct settings_consumer
+#define BASE_warm struct settings_warm
 
 /* What a type is stored as; store() relies on it. */
 #define STORED_STRING const char *
@@ -138,6 +141,7 @@ struct group {
 		struct settings *s;
 		struct settings_policy_freshness *policy;
 		struct settings_consumer *consumer;
+		struct settings_warm *warm;
 		void *base;
 	};
 	struct origin origins[ROW_COUNT];
@@ -162,7 +166,7 @@ struct loader {
 	size_t layer;
 	struct settings *s;
 	struct group plain[SECTION_PLAIN];
-	struct group *groups; /* policies and consumers, in order of appearance */
+	struct group *groups; /* policies, consumers and warm lists, in order of appearance */
 	struct lifecycle_item *lifecycle;
 	struct cutoff_item *cutoffs;
 };
@@ -544,15 +548,18 @@ struct place {
 static void *
 new_base(struct loader *l, enum section section)
 {
-	size_t size = section == SECTION_policy ? sizeof(struct settings_policy_freshness)
-						: sizeof(struct settings_consumer);
-	void *base = arena_alloc(l->arena, size);
+	static const size_t sizes[SECTION_COUNT] = {
+	    [SECTION_policy] = sizeof(struct settings_policy_freshness),
+	    [SECTION_consumer] = sizeof(struct settings_consumer),
+	    [SECTION_warm] = sizeof(struct settings_warm),
+	};
+	void *base = arena_alloc(l->arena, sizes[section]);
 	if (base != NULL)
 		store_defaults(l, section, base);
 	return base;
 }
 
-/* The group of a policy or consumer, made if it is new. NULL if the arena is exhausted. */
+/* The group of a policy, consumer or warm list, made if it is new. NULL if the arena is exhausted. */
 static struct group *
 find_group(struct loader *l, enum section section, struct ini_text name, const char *where)
 {
@@ -588,8 +595,9 @@ enter_policy(struct loader *l, const char *where, struct ini_text sub)
 	return g;
 }
 
+/* Of a consumer or a warm list. */
 static bool
-is_consumer_name(struct ini_text name)
+is_name(struct ini_text name)
 {
 	static const char good[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
@@ -602,7 +610,7 @@ is_consumer_name(struct ini_text name)
 static struct group *
 enter_consumer(struct loader *l, const char *where, struct ini_text sub)
 {
-	if (!is_consumer_name(sub)) {
+	if (!is_name(sub)) {
 		/* no dot: the key is NAME.SECRET */
 		complain(l, where,
 		    "this names no consumer; write [consumer NAME] with at most %d letters, "
@@ -617,6 +625,24 @@ enter_consumer(struct loader *l, const char *where, struct ini_text sub)
 }
 
 static struct group *
+enter_warm(struct loader *l, const char *where, struct ini_text sub)
+{
+	if (!is_name(sub)) {
+		complain(l, where,
+		    "this names nothing to keep warm; write [warm NAME] with at most %d letters, "
+		    "digits, _ and -",
+		    NAME_BYTES);
+		return NULL;
+	}
+	struct group *g = find_group(l, SECTION_warm, sub, where);
+	if (g != NULL) {
+		g->warm->name = g->name;
+		g->warm->where = g->where;
+	}
+	return g;
+}
+
+static struct group *
 enter_plain(struct loader *l, const char *where, struct ini_text name)
 {
 	for (size_t i = 0; i < SECTION_PLAIN; i++)
@@ -624,7 +650,7 @@ enter_plain(struct loader *l, const char *where, struct ini_text name)
 			return &l->plain[i];
 	complain(l, where,
 	    "there is no such section; write [gateway], [cache], [cache \"policy N\"], [request], "
-	    "[upstream], [lifecycle], [cutoff] or [consumer NAME]");
+	    "[upstream], [lifecycle], [cutoff], [consumer NAME] or [warm NAME]");
 	return NULL;
 }
 
@@ -640,12 +666,14 @@ enter(struct loader *l, const char *where, const struct ini_item *item)
 	}
 	if (text_is(item->name, "consumer"))
 		place.group = enter_consumer(l, where, item->sub);
+	else if (text_is(item->name, "warm"))
+		place.group = enter_warm(l, where, item->sub);
 	else if (text_is(item->name, "cache") && item->sub.len > 0)
 		place.group = enter_policy(l, where, item->sub);
 	else if (item->sub.len > 0)
 		complain(l, where,
-		    "only [cache \"policy N\"] and [consumer NAME] have a second word; write "
-		    "the section's name alone");
+		    "only [cache \"policy N\"], [consumer NAME] and [warm NAME] have a second "
+		    "word; write the section's name alone");
 	else
 		place.group = enter_plain(l, where, item->name);
 	if (place.group != NULL)
@@ -861,6 +889,14 @@ check_consumer(struct loader *l, const struct group *g)
 			    c->name, other->name, other->where);
 }
 
+static void
+check_warm(struct loader *l, const struct group *g)
+{
+	if (*g->warm->query == '\0' && !g->origins[ROW_warm_query].bad)
+		complain(l, g->where, "warm list %s has no query; give it one, such as policy=4711",
+		    g->warm->name);
+}
+
 /* --- the whole */
 
 static void
@@ -885,31 +921,44 @@ given_or(int64_t given, int64_t otherwise)
 	return given != DURATION_NONE ? given : otherwise;
 }
 
+/* What it does not say is as in [cache]. */
+static struct settings_policy_freshness
+policy_of(const struct settings *s, const struct group *g)
+{
+	struct settings_policy_freshness policy = *g->policy;
+	struct settings_freshness *f = &policy.freshness;
+	f->fresh_for_ms = given_or(f->fresh_for_ms, s->freshness.fresh_for_ms);
+	f->stale_for_ms = given_or(f->stale_for_ms, s->freshness.stale_for_ms);
+	f->keep_for_ms = given_or(f->keep_for_ms, s->freshness.keep_for_ms);
+	return policy;
+}
+
 static void
 gather_groups(struct loader *l)
 {
 	struct settings *s = l->s;
-	size_t policies = 0, consumers = 0;
+	size_t counts[SECTION_COUNT] = {0};
 	for (const struct group *g = l->groups; g != NULL; g = g->next)
-		*(g->section == SECTION_policy ? &policies : &consumers) += 1;
-	struct settings_policy_freshness *policy = arena_array(l->arena, policies, sizeof *policy);
-	struct settings_consumer *consumer = arena_array(l->arena, consumers, sizeof *consumer);
-	if (policy == NULL || consumer == NULL)
+		counts[g->section]++;
+	struct settings_policy_freshness *policy =
+	    arena_array(l->arena, counts[SECTION_policy], sizeof *policy);
+	struct settings_consumer *consumer =
+	    arena_array(l->arena, counts[SECTION_consumer], sizeof *consumer);
+	struct settings_warm *warm = arena_array(l->arena, counts[SECTION_warm], sizeof *warm);
+	if (policy == NULL || consumer == NULL || warm == NULL)
 		return;
 	s->policy_freshness = policy;
 	s->consumers = consumer;
+	s->warm = warm;
 	for (const struct group *g = l->groups; g != NULL; g = g->next) {
-		if (g->section == SECTION_consumer) {
+		if (g->section == SECTION_consumer)
 			consumer[s->consumer_count++] = *g->consumer;
-			continue;
-		}
-		struct settings_freshness *f = &g->policy->freshness;
-		f->fresh_for_ms = given_or(f->fresh_for_ms, s->freshness.fresh_for_ms);
-		f->stale_for_ms = given_or(f->stale_for_ms, s->freshness.stale_for_ms);
-		f->keep_for_ms = given_or(f->keep_for_ms, s->freshness.keep_for_ms);
-		policy[s->policy_freshness_count++] = *g->policy;
+		else if (g->section == SECTION_warm)
+			warm[s->warm_count++] = *g->warm;
+		else
+			policy[s->policy_freshness_count++] = policy_of(s, g);
 	}
-	qsort(policy, policies, sizeof *policy, by_policy);
+	qsort(policy, s->policy_freshness_count, sizeof *policy, by_policy);
 }
 
 static void
@@ -953,9 +1002,12 @@ load_all(struct loader *l, const struct settings_source *src)
 	if (arena_failed(l->arena))
 		return; /* what is not there cannot be checked */
 	check_plain(l);
-	for (const struct group *g = l->groups; g != NULL; g = g->next)
+	for (const struct group *g = l->groups; g != NULL; g = g->next) {
 		if (g->section == SECTION_consumer)
 			check_consumer(l, g);
+		if (g->section == SECTION_warm)
+			check_warm(l, g);
+	}
 	gather_groups(l);
 	gather_lifecycle(l);
 	gather_cutoffs(l);
@@ -1115,4 +1167,8 @@ settings_print_sample(FILE *out)
 	    "#[consumer NAME]\n",
 	    out);
 	print_section(out, SECTION_consumer);
+	fputs("# What is kept fresh, whoever asks, with calls that nobody else wants.\n"
+	      "#[warm NAME]\n",
+	    out);
+	print_section(out, SECTION_warm);
 }

@@ -54,6 +54,14 @@ struct settings_consumer {
 	uint64_t quota;         /* queries an hour that need the upstream; 0: no limit */
 };
 
+/* [warm NAME] */
+struct settings_warm {
+	const char *name;
+	const char
+	    *where; /* of its section, "FILE:LINE", to complain about what is not checked here: */
+	const char *query; /* as the text behind the ? of a URL */
+};
+
 /* [lifecycle] "API VERSION = END-OF-SUPPORT END-OF-LIFE" (dates) or "= active", laid over the
  * built-in table */
 struct settings_lifecycle {
@@ -80,6 +88,10 @@ struct settings {
 	struct settings_freshness freshness;
 	const struct settings_policy_freshness *policy_freshness; /* ascending by policy */
 	size_t policy_freshness_count;
+	bool broaden;
+	uint64_t broaden_bytes, broaden_calls;
+	bool ahead;
+	uint64_t ahead_uses;
 	int64_t cursor_grace_ms;
 	uint64_t size_bytes;
 	/* [request] */
@@ -120,6 +132,9 @@ struct settings {
 	/* [consumer NAME] */
 	const struct settings_consumer *consumers;
 	size_t consumer_count;
+	/* [warm NAME] */
+	const struct settings_warm *warm;
+	size_t warm_count;
 };
 
 /* One "SECTION.NAME=VALUE" of the command line; plain sections and [cutoff]

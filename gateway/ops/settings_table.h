@@ -8,10 +8,10 @@
  *     SETTING(section, name, type, member, default, least, most, help)
  *     LIST(section, name, type, member, count, default, most, help)
  *         section   gateway, cache, request, upstream; policy for [cache "policy N"]; consumer
- *                   for [consumer NAME]
+ *                   for [consumer NAME]; warm for [warm NAME]
  *         type      see value.h, enum value_type
- *         member    where it goes: in struct settings, struct settings_policy_freshness or
- *                   struct settings_consumer; a list has a second one for how many
+ *         member    where it goes: in struct settings, struct settings_policy_freshness,
+ *                   struct settings_consumer or struct settings_warm; a list has a second one for how many
  *         default   as it would stand in a file. "" needs a value from the operator, or there is
  *                   none (the help says so); of a policy's it stands for that of [cache]
  *         least, most   bounds: of a number, milliseconds, bytes, the length of a text or a list
@@ -63,6 +63,19 @@ SETTING(cache, containment, BOOL, containment, "true", 0, 0,
 SETTING(cache, follow_within, DURATION, follow_within_ms, "2m", 0, DAYS(1),
 	"A query waits for a broader one that is being fetched, in place of a fetch of its own, if "
 	"that is expected within this time, or before its own could begin; 0: it never does.")
+SETTING(cache, broaden, BOOL, broaden, "true", 0, 0,
+	"Whether a query is fetched without its filters once others of its scope are asked for, too, "
+	"so that these cost no call. Without containment there is none of it.")
+SETTING(cache, broaden_size, SIZE, broaden_bytes, "1G", 1, GIB * 16384,
+	"Largest result, in bytes of JSON, that is fetched so.")
+SETTING(cache, broaden_calls, NUMBER, broaden_calls, "12", 0, 100000,
+	"Most calls that it may need beyond those of the query itself, where that names hosts.")
+SETTING(cache, ahead, BOOL, ahead, "true", 0, 0,
+	"Whether what is popular is fetched anew before it goes stale, with calls that nobody else "
+	"wants.")
+SETTING(cache, ahead_uses, NUMBER, ahead_uses, "3", 1, 1000000,
+	"How often a result has to be used to be popular; uses count half when as much time has passed "
+	"as the result is fresh.")
 SETTING(cache, cursor_grace, DURATION, cursor_grace_ms, "15m", 0, DAYS(30),
 	"How long a replaced result is kept for the cursors that walk it, counted from the last "
 	"use of one.")
@@ -165,6 +178,10 @@ SETTING(consumer, legacy_until, DATE, legacy_until_s, "", 0, 0,
 SETTING(consumer, quota, NUMBER, quota, "0", 0, 1000000000,
 	"Queries an hour that may begin a fetch; 0 is no limit. Beyond it what is stored is served, "
 	"and the rest is refused.")
+
+SETTING(warm, query, STRING, query, "", 1, 8192,
+	"What is kept fresh, as the text behind the ? of a URL: policies, filter and detail, such as "
+	"policy=4711&evidence=extended. Required.")
 
 #undef WORD
 #undef SETTING

@@ -1,6 +1,7 @@
 # query: pure; stands on base, and on the cache's rows for the filter.
 noinst_LIBRARIES += libquery.a
 libquery_a_SOURCES = \
+	gateway/query/breadth.c gateway/query/breadth.h \
 	gateway/query/canon.c \
 	gateway/query/cursor.c \
 	gateway/query/filter.c gateway/query/filter.h \

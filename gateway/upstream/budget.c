@@ -225,16 +225,18 @@ static struct budget_entry *
 choose_locked(struct budget *b, int64_t now_ms, int64_t *ret_when)
 {
 	struct budget_entry *best = NULL;
-	int64_t when = CLOCK_NEVER, opens[API_COUNT];
-	for (int api = 0; api < API_COUNT; api++)
+	int64_t when = CLOCK_NEVER, opens[API_COUNT], spare[API_COUNT];
+	for (int api = 0; api < API_COUNT; api++) {
 		opens[api] = gate_opens_at(&b->lanes[api].gate, now_ms);
+		spare[api] = gate_spare_at(&b->lanes[api].gate, now_ms);
+	}
 
 	for (struct budget_entry *e = b->first; e != NULL; e = e->next) {
 		if (e->deadline_ms <= now_ms) {
 			e->expired = true;
 			return e;
 		}
-		int64_t ready = opens[e->api];
+		int64_t ready = e->class == BUDGET_SPARE ? spare[e->api] : opens[e->api];
 		if (ready != CLOCK_NEVER && e->not_before_ms > ready)
 			ready = e->not_before_ms;
 		if (ready > now_ms)

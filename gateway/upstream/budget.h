@@ -5,7 +5,7 @@
  * for the next one and gets the best that may go now. So a thread never holds a place while it
  * waits, and who goes first is decided at one place:
  *
- *   1. interactive before background;
+ *   1. interactive before background before spare;
  *   2. of the consumers who have one there, the one who was served least lately (start-time fair
  *      queueing, for each API and class: every call takes a consumer's virtual time on by one, and
  *      nobody's begins before that of the call that went last, so that idling saves nothing up);
@@ -35,7 +35,12 @@
 
 struct budget;
 
-enum budget_class { BUDGET_INTERACTIVE, BUDGET_BACKGROUND, BUDGET_CLASSES };
+enum budget_class {
+	BUDGET_INTERACTIVE, /* somebody waits */
+	BUDGET_BACKGROUND,  /* somebody was served what is stale */
+	BUDGET_SPARE,       /* nobody has asked: goes in what others leave over (gate_spare_at()) */
+	BUDGET_CLASSES
+};
 
 struct budget_options {
 	uint64_t rate_calls; /* per window and API; 0: no limit */

@@ -139,15 +139,15 @@ left_at(const struct gate *g, uint64_t n, bool foreign_too)
 	return last + g->now.window_ms;
 }
 
-/* When the rate lets one go. */
+/* When a rate of so many calls lets one go. */
 static int64_t
-room_at(const struct gate *g, int64_t now_ms)
+room_at(const struct gate *g, uint64_t calls, int64_t now_ms)
 {
 	bool foreign_too = !g->half_open;
 	uint64_t counted = g->own.inside + (foreign_too ? g->foreign.inside : 0);
-	if (g->now.calls == 0 || counted + g->not_counted < g->now.calls)
+	if (calls == 0 || counted + g->not_counted < calls)
 		return now_ms;
-	uint64_t leave = counted + g->not_counted - g->now.calls + 1;
+	uint64_t leave = counted + g->not_counted - calls + 1;
 	return leave <= counted ? left_at(g, leave, foreign_too) : CLOCK_NEVER;
 }
 
@@ -157,9 +157,21 @@ gate_opens_at(struct gate *g, int64_t now_ms)
 	roll_both(g, now_ms);
 	if (g->half_open && g->probing)
 		return CLOCK_NEVER;
-	int64_t at = g->closed_until_ms, place = place_at(g, now_ms), room = room_at(g, now_ms);
+	int64_t at = g->closed_until_ms, place = place_at(g, now_ms),
+		room = room_at(g, g->now.calls, now_ms);
 	at = place > at ? place : at;
 	return room > at ? room : at; /* these two are not before now_ms */
+}
+
+/* Half of a rate of one call is that call. */
+int64_t
+gate_spare_at(struct gate *g, int64_t now_ms)
+{
+	int64_t at = gate_opens_at(g, now_ms);
+	if (at == CLOCK_NEVER || g->half_open || gate_running(g, now_ms) > 0)
+		return CLOCK_NEVER;
+	int64_t room = room_at(g, g->now.calls / 2 + g->now.calls % 2, now_ms);
+	return room > at ? room : at;
 }
 
 /* --- the life of a call */

@@ -110,6 +110,9 @@ void gate_fini(struct gate *g);
 /* The first moment from now on at which one more call may go, as far as time alone opens the gate;
  * CLOCK_NEVER while only the headers or the end of a call can. */
 int64_t gate_opens_at(struct gate *g, int64_t now_ms);
+/* The same for a call that nobody waits for, nor will at once: it leaves half of the window to others, and
+ * all places but its own: it goes alone, and never as the first after an announced wait. */
+int64_t gate_spare_at(struct gate *g, int64_t now_ms);
 /* A call goes. */
 void gate_give(struct gate *g, struct gate_call *c, int64_t now_ms);
 /* Its headers are in. True if the limits have changed. What may be a refusal waits for its end. */

@@ -2,6 +2,7 @@
 EXTRA_DIST += \
 	tests/bench/run \
 	tests/bench/lab.py \
+	tests/bench/calls.py \
 	tests/bench/cold.py \
 	tests/bench/memory.py \
 	tests/bench/hot.py \

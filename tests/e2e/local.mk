@@ -3,6 +3,7 @@
 E2E_TESTS = \
 	tests/e2e/test_access.py \
 	tests/e2e/test_ailing.py \
+	tests/e2e/test_broad.py \
 	tests/e2e/test_budget.py \
 	tests/e2e/test_clock.py \
 	tests/e2e/test_containment.py \

@@ -419,6 +419,8 @@ def explanations(exchanges):
         run.ask("/v1/policies/1001/hosts")
         run.ask(f"{path}?policy=1001&status=Failed", "explanation")
         run.ask(f"{path}?policy=1001&evidence=extended", "explanationOfAFetch")
+        run.ask("/v1/postures?policy=1002&inactive=exclude&status=Failed&limit=1")
+        run.ask(f"{path}?policy=1002&inactive=exclude&status=Error")
         run.ask(f"{path}?policy=1001&status=Failed", method="HEAD")
         run.ask(f"{path}?policy=1001&status=Passed", consumer=REPORTS)
         run.ask(f"{path}?{first.partition('?')[2]}")

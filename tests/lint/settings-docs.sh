@@ -22,6 +22,8 @@ section='function section(header)
 	gsub(/\\\(dq/, "\"", header)
 	if (header ~ /^cache "policy /)
 		return "policy"
+	if (header ~ /^warm /)
+		return "warm"
 	return header ~ /^consumer / ? "consumer" : header
 }'
 

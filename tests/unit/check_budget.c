@@ -165,6 +165,33 @@ START_TEST(interactive_goes_before_background_and_then_by_arrival)
 }
 END_TEST
 
+START_TEST(spare_goes_last_and_only_when_half_of_the_window_is_free)
+{
+	struct budget *b = make(3, HOUR_MS, 0);
+	struct budget_entry spare = entry(API_POSTURE_INFO, BUDGET_SPARE), back = spare,
+			    other = spare;
+	struct budget_entry second = spare;
+	back.class = BUDGET_BACKGROUND;
+	budget_submit(b, &spare);
+	budget_submit(b, &back);
+	ck_assert_ptr_eq(budget_next(b), &back);
+	/* there is room for two more, but not beside another */
+	other.api = API_HOSTIDS;
+	budget_submit(b, &other);
+	ck_assert_ptr_eq(budget_next(b), &other);
+	struct transport_head head = silent_head();
+	head.http = 200;
+	budget_done(b, &back, false, &head);
+	ck_assert_ptr_eq(budget_next(b), &spare);
+	budget_done(b, &spare, false, &head);
+	/* two of three are used: the last one is for others */
+	budget_submit(b, &second);
+	ck_assert(can_go(b, &back));
+	ck_assert(budget_withdraw(b, &second));
+	budget_free(b);
+}
+END_TEST
+
 START_TEST(a_passed_deadline_gives_the_entry_back_unused)
 {
 	struct budget *b = make(1, HOUR_MS, 1);
@@ -785,6 +812,7 @@ main(void)
 	tcase_add_test(t, the_window_rolls);
 	tcase_add_test(t, never_more_under_way_than_the_concurrency);
 	tcase_add_test(t, interactive_goes_before_background_and_then_by_arrival);
+	tcase_add_test(t, spare_goes_last_and_only_when_half_of_the_window_is_free);
 	tcase_add_test(t, a_passed_deadline_gives_the_entry_back_unused);
 	tcase_add_test(t, a_refusal_without_headers_says_nothing_about_the_gate);
 	tcase_add_test(t, a_refusal_shuts_the_gate_of_its_api_for_the_announced_wait);

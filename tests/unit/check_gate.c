@@ -111,6 +111,45 @@ START_TEST(a_call_counts_until_a_window_after_its_headers)
 }
 END_TEST
 
+START_TEST(spare_calls_leave_half_of_the_window_to_others)
+{
+	struct gate_call a, b;
+	make(5, 0);
+	ck_assert_int_eq(gate_spare_at(&gate, T0), T0);
+	give(&a, T0);
+	arrive(&a, T0, -1);
+	end(&a, T0);
+	ck_assert_int_eq(gate_spare_at(&gate, T0 + 1), T0 + 1);
+	give(&b, T0 + 1);
+	arrive(&b, T0 + 1, 2); /* and one of others */
+	end(&b, T0 + 1);
+	ck_assert(opens(T0 + 2));
+	ck_assert_int_eq(gate_spare_at(&gate, T0 + 2), T0 + WINDOW);
+	gate_fini(&gate);
+	make(1, 0); /* half of one is one */
+	ck_assert_int_eq(gate_spare_at(&gate, T0), T0);
+}
+END_TEST
+
+START_TEST(spare_calls_go_alone_and_never_first_after_a_wait)
+{
+	struct gate_call a;
+	struct transport_head refused = head_of(409, -1);
+	make(0, 8);
+	give(&a, T0);
+	ck_assert(opens(T0 + 1));
+	ck_assert_int_eq(gate_spare_at(&gate, T0 + 1), CLOCK_NEVER);
+	refused.wait_ms = 1000;
+	gate_done(&gate, &a, GATE_LIMITED, &refused, T0 + 2);
+	ck_assert_int_eq(gate_opens_at(&gate, T0 + 2), T0 + 1002);
+	ck_assert_int_eq(gate_spare_at(&gate, T0 + 5000), CLOCK_NEVER);
+	give(&a, T0 + 5000);
+	arrive(&a, T0 + 5000, -1);
+	end(&a, T0 + 5000);
+	ck_assert_int_eq(gate_spare_at(&gate, T0 + 5000), T0 + 5000);
+}
+END_TEST
+
 START_TEST(what_was_not_called_is_forgotten)
 {
 	struct gate_call a;
@@ -816,6 +855,8 @@ main(void)
 	TCase *t = tcase_create("gate");
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_test(t, a_call_counts_until_a_window_after_its_headers);
+	tcase_add_test(t, spare_calls_leave_half_of_the_window_to_others);
+	tcase_add_test(t, spare_calls_go_alone_and_never_first_after_a_wait);
 	tcase_add_test(t, what_was_not_called_is_forgotten);
 	tcase_add_test(t, a_call_without_an_answer_counts_from_its_end);
 	tcase_add_test(t, a_longer_window_takes_older_calls_in_again);

@@ -335,11 +335,12 @@ static const struct {
 	"it\n"},
     {"[gatewya]\nworkers = 400\nfoo\n" REQUIRED,
 	"FILE:1: there is no such section; write [gateway], [cache], [cache \"policy N\"], "
-	"[request], [upstream], [lifecycle], [cutoff] or [consumer NAME]\n"
+	"[request], [upstream], [lifecycle], [cutoff], [consumer NAME] or "
+	"[warm NAME]\n"
 	"FILE:3: neither a section, a setting nor a comment; write NAME = VALUE\n"},
     {"[gateway main]\n" REQUIRED,
-	"FILE:1: only [cache \"policy N\"] and [consumer NAME] have a second word; write the "
-	"section's name alone\n"},
+	"FILE:1: only [cache \"policy N\"], [consumer NAME] and [warm NAME] have a second word; "
+	"write the section's name alone\n"},
     {"[gateway\nworkers = 400\n" REQUIRED,
 	"FILE:1: the section does not end in ]; write it as [name] on a line of its own\n"},
     {"[gateway] # main\n" REQUIRED,
@@ -446,6 +447,15 @@ static const struct {
 	"FILE:8: the dates are not valid; write the end of support and the end of life, in this "
 	"order, such as 2026-05-31 2026-11-30, or active\n"
 	"FILE:9: this was set at FILE:8 already; keep one of the two\n"},
+    {REQUIRED "[warm]\nquery = policy=1\n[warm a.b]\n[warm a]\n[warm b]\nquery = policy=1\nquery = "
+	      "policy=2\nqueri = x\n",
+	"FILE:5: this names nothing to keep warm; write [warm NAME] with at most 64 letters, "
+	"digits, _ and -\n"
+	"FILE:7: this names nothing to keep warm; write [warm NAME] with at most 64 letters, "
+	"digits, _ and -\n"
+	"FILE:11: this was set at FILE:10 already; keep one of the two\n"
+	"FILE:12: there is no such setting in [warm NAME]; did you mean query?\n"
+	"FILE:8: warm list a has no query; give it one, such as policy=4711\n"},
     {REQUIRED "[cutoff]\n4 = 2026-12-01\npostureInfo 4.0 = 2026-12-01\n4.0 = 2026-02-30\n"
 	      "3.0 = active\n2.0 = 2026-12-01\n2.0 = 2026-12-01\n",
 	"FILE:6: the name is no version; write one such as 4.0\n"
@@ -666,9 +676,10 @@ START_TEST(the_sample_with_its_comment_signs_removed_is_a_good_file)
 	size_t lines = 0;
 	for (const char *at = complaints; (at = strchr(at, '\n')) != NULL; at++)
 		lines++;
-	ck_assert_msg(lines == 5, "%s", complaints);
+	ck_assert_msg(lines == 6, "%s", complaints);
 	ck_assert_ptr_nonnull(strstr(complaints, "url of [upstream] is required"));
 	ck_assert_ptr_nonnull(strstr(complaints, "consumer NAME has no key"));
+	ck_assert_ptr_nonnull(strstr(complaints, "warm list NAME has no query"));
 	free(text);
 }
 END_TEST

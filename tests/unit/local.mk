@@ -1,8 +1,9 @@
 # One Check program a module, of the same name.
 if HAVE_CHECK
 UNIT_TESTS = \
-	tests/unit/check_base tests/unit/check_budget tests/unit/check_cache tests/unit/check_codec \
-	tests/unit/check_cors tests/unit/check_credential tests/unit/check_export tests/unit/check_flight \
+	tests/unit/check_base tests/unit/check_breadth tests/unit/check_budget tests/unit/check_cache \
+	tests/unit/check_codec tests/unit/check_cors tests/unit/check_credential tests/unit/check_demand \
+	tests/unit/check_export tests/unit/check_flight \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_hosts tests/unit/check_implies tests/unit/check_legacy tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
@@ -17,6 +18,9 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_check_base_SOURCES = tests/unit/check_base.c tests/unit/unit.h
 tests_unit_check_base_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_base_LDADD = $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_breadth_SOURCES = tests/unit/check_breadth.c tests/unit/unit.h
+tests_unit_check_breadth_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_breadth_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
 tests_unit_check_budget_SOURCES = tests/unit/check_budget.c tests/unit/unit.h
 tests_unit_check_budget_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_budget_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
@@ -32,6 +36,9 @@ tests_unit_check_cors_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS)
 tests_unit_check_credential_SOURCES = tests/unit/check_credential.c tests/unit/unit.h
 tests_unit_check_credential_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_credential_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
+tests_unit_check_demand_SOURCES = tests/unit/check_demand.c tests/unit/unit.h
+tests_unit_check_demand_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_demand_LDADD = libfetch.a $(BASE_LIBS) $(CHECK_LIBS)
 tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_export_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_export_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
