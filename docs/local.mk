@@ -23,7 +23,8 @@ EXTRA_DIST += \
 	docs/decisions/0010-a-memo-beside-every-record.md \
 	docs/decisions/0011-one-memory-of-failing.md \
 	docs/decisions/0012-old-shapes-by-a-chain-of-named-changes.md \
-	docs/decisions/0013-one-old-call-is-a-query-for-each-policy-and-streams.md
+	docs/decisions/0013-one-old-call-is-a-query-for-each-policy-and-streams.md \
+	docs/decisions/0014-a-walk-through-a-fetch-keeps-nothing-but-its-cursor.md
 
 if WITH_UNIT
 systemdsystemunit_DATA = docs/posturegate.service

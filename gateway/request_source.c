@@ -41,45 +41,64 @@ read_walk(struct request *r, const struct cache_manifest *m, struct query *ret)
 	return st;
 }
 
-/* It takes the place of what the URL says beside the cursor: its kind, and of the hosts of a policy that
- * policy. STATUS_BAD_CURSOR if that is another endpoint's. */
+enum status
+source_take_query(struct request *r, const struct query *walked)
+{
+	if (walked->kind != r->source->query.kind ||
+	    (walked->kind == KIND_HOSTS && walked->policies.ids[0] != r->routed.id))
+		return STATUS_BAD_CURSOR;
+	r->source->query = *walked;
+	r->source->query.fields = r->cursor.fields;
+	r->source->query.limit = r->cursor.limit;
+	return STATUS_OK;
+}
+
 static enum status
 take_walk(struct request *r, const struct cache_manifest *m)
 {
 	struct query walked;
 	enum status st = read_walk(r, m, &walked);
+	if (st == STATUS_OK)
+		st = source_take_query(r, &walked);
+	if (st == STATUS_OK)
+		st = partial_settle(r);
 	if (st != STATUS_OK)
 		return st;
-	if (walked.kind != r->source->query.kind ||
-	    (walked.kind == KIND_HOSTS && walked.policies.ids[0] != r->routed.id))
-		return STATUS_BAD_CURSOR;
-	r->source->query = walked;
 	return memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) == 0 ? STATUS_OK
 									       : source_narrow(r);
 }
 
+enum step
+source_gone(struct request *r, const char *why)
+{
+	const char *detail =
+	    arena_printf(&r->arena, "%s Begin anew with the query that you began with.",
+		why != NULL ? why : "The result of this walk is gone.");
+	return request_problem(r, STATUS_CURSOR_EXPIRED, detail);
+}
+
 /* A walk goes on in the result it began on, whatever its age. */
-static enum step
-lookup_pinned(struct request *r)
+enum step
+source_pinned(struct request *r)
 {
 	enum status st =
 	    cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->source->result);
+	if (st == STATUS_NOT_FOUND)
+		return partial_lookup(r);
 	if (st == STATUS_OK)
 		st = take_walk(r, cache_manifest(r->source->result));
 	if (st == STATUS_BAD_CURSOR)
 		return request_problem(r, st, "The cursor does not belong to this endpoint.");
+	if (st == STATUS_CURSOR_EXPIRED)
+		return source_gone(r, "The order of the records has changed since.");
 	if (is_gone(st) || st == STATUS_UPSTREAM_BAD_DATA) /* or our rules have changed since */
-		return request_problem(r, STATUS_CURSOR_EXPIRED,
-		    "The result of this walk is gone. Begin anew with the query that you began "
-		    "with.");
+		return source_gone(r, NULL);
 	if (st != STATUS_OK)
 		return request_problem_later(r, st, 0);
 	/* grants may have changed since the walk began */
 	if (!access_covers(r->consumer, &r->source->query.policies))
 		return request_problem(r, STATUS_FORBIDDEN,
 		    "The grant of this key does not cover every policy asked for.");
-	r->source->query.fields = r->cursor.fields;
-	r->source->query.limit = r->cursor.limit;
 	r->source->served = SERVED_HIT;
 	return STEP_answer;
 }
@@ -240,17 +259,17 @@ source_lookup(struct request *r)
 enum step
 step_lookup(struct request *r)
 {
-	if (r->walking)
-		return lookup_pinned(r);
-	enum step next = r->legacy != NULL ? legacy_lookup(r) : source_lookup(r);
-	if (next == STEP_follow && r->conditions.only_if_cached)
+	enum step next = r->walking          ? source_pinned(r)
+			 : r->legacy != NULL ? legacy_lookup(r)
+					     : source_lookup(r);
+	if (next == STEP_follow && r->conditions.only_if_cached && !r->walking)
 		return request_problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
 	return next;
 }
 
 /* --- follow */
 
-#define ASK_AGAIN_MS 2000 /* where nothing is known of how long it takes */
+#define ASK_AGAIN_MS 2000 /* where nothing is known of how long it takes, or a page is enough */
 #define ASK_AGAIN_MOST_MS 60000
 
 /* By the estimate, where there is one; a minute at most, for estimates change. */
@@ -273,7 +292,8 @@ accepted(struct request *r)
 	r->response.http = 202;
 	request_json(r);
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
-	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(estimate_ms));
+	response_header(&r->response, "Retry-After", "%" PRId64,
+	    ask_again_s(r->partial != NULL ? -1 : estimate_ms));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->source->fwd);
 	if (strcmp(r->source->fwd, "request") == 0)
 		flight_owe(r->source->flight, r->consumer->name);
@@ -338,13 +358,14 @@ is_held_up(const struct request *r, enum stale *ret_why)
 
 /* Whoever has something to fall back on does not wait through that. */
 static bool
-wait_unless_held_up(struct request *r, int64_t until_ms)
+wait_unless_held_up(
+    struct request *r, bool (*wait)(struct request *r, int64_t until_ms), int64_t until_ms)
 {
 	enum stale why;
 	bool over = false, go_on = true;
 	while (!over && go_on) {
 		int64_t next_ms = clock_mono_ms() + LOOK_ROUND_MS;
-		over = flight_wait(r->source->flight, next_ms < until_ms ? next_ms : until_ms);
+		over = wait(r, next_ms < until_ms ? next_ms : until_ms);
 		int64_t now = clock_mono_ms();
 		/* neither its end nor the time: all waiting has ended, we are stopping */
 		bool stopped = now < next_ms;
@@ -366,17 +387,22 @@ patience_ms(const struct request *r)
 		   : conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
 }
 
-/* Waits as long as the caller will, if there is room for one more who waits. */
 static bool
-wait_for_flight(struct request *r)
+wait_for_flight(struct request *r, int64_t until_ms)
+{
+	return flight_wait(r->source->flight, until_ms);
+}
+
+bool
+source_wait(struct request *r, bool (*wait)(struct request *r, int64_t until_ms))
 {
 	int64_t wait_ms = patience_ms(r);
 	bool enters = wait_ms > 0 && workers_enter(r->worker, WORKER_WAITING, NULL);
 	if (!enters)
 		wait_ms = 0;
 	int64_t until_ms = clock_mono_ms() + wait_ms, from_us = clock_mono_us();
-	bool over = source_may_stand_in(r) ? wait_unless_held_up(r, until_ms)
-					   : flight_wait(r->source->flight, until_ms);
+	bool over =
+	    source_may_stand_in(r) ? wait_unless_held_up(r, wait, until_ms) : wait(r, until_ms);
 	r->may_wait_ms = wait_ms;
 	if (!enters)
 		return over;
@@ -491,8 +517,8 @@ source_failed(struct request *r)
 }
 
 /* The fetch goes on without the caller. */
-static enum step
-not_yet(struct request *r)
+enum step
+source_not_yet(struct request *r)
 {
 	enum stale why;
 	if (source_may_stand_in(r) && is_held_up(r, &why))
@@ -509,19 +535,23 @@ not_yet(struct request *r)
 }
 
 enum step
-step_follow(struct request *r)
+source_ended(struct request *r)
 {
-	if (r->legacy != NULL && r->legacy->streams)
-		return legacy_follow(r);
-	enum step next = source_begin(r);
-	if (next != STEP_follow)
-		return next;
-	if (!wait_for_flight(r))
-		return not_yet(r);
 	struct cache_result *made = flight_result(r->source->flight);
 	if (made == NULL)
 		return source_failed(r);
 	take_made(r->source, made);
 	r->source->served = source_served(r->source);
 	return STEP_answer;
+}
+
+enum step
+step_follow(struct request *r)
+{
+	if (r->legacy != NULL && r->legacy->streams)
+		return legacy_follow(r);
+	enum step next = r->walking ? STEP_follow : source_begin(r);
+	if (next != STEP_follow || partial_follow(r, &next))
+		return next;
+	return source_wait(r, wait_for_flight) ? source_ended(r) : source_not_yet(r);
 }

@@ -2,7 +2,7 @@
 if HAVE_CHECK
 UNIT_TESTS = \
 	tests/unit/check_base tests/unit/check_budget tests/unit/check_cache tests/unit/check_codec \
-	tests/unit/check_cors tests/unit/check_credential tests/unit/check_export tests/unit/check_flight \
+	tests/unit/check_cors tests/unit/check_credential tests/unit/check_early tests/unit/check_export tests/unit/check_flight \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_hosts tests/unit/check_implies tests/unit/check_legacy tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
@@ -32,6 +32,10 @@ tests_unit_check_cors_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS)
 tests_unit_check_credential_SOURCES = tests/unit/check_credential.c tests/unit/unit.h
 tests_unit_check_credential_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_credential_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
+tests_unit_check_early_SOURCES = tests/unit/check_early.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_early_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_early_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
+	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_export_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_export_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
