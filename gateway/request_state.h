@@ -128,9 +128,10 @@ enum step source_begin(struct request *r); /* a fetch, or joins the one that the
 enum step source_ended(
     struct request *r); /* its flight has: the result, or what source_failed() gives */
 enum step source_failed(struct request *r); /* its flight has: something older, or the problem */
-/* Waits as long as the caller will, if there is room for one more who waits, or may be answered by
- * something older; true once `over` was, which waits for its part, until the time at most (monotonic). */
-bool source_wait(struct request *r, bool (*over)(struct request *r, int64_t until_ms));
+/* Waits as long as the caller will, if there is room for one more who waits: calls `wait`, which waits
+ * until a time (monotonic) at most and says whether what is waited for has come; so does this. Who may
+ * be answered by something older does not wait through what is known to hold everybody up. */
+bool source_wait(struct request *r, bool (*wait)(struct request *r, int64_t until_ms));
 enum step source_not_yet(struct request *r); /* then: a 202, or something older */
 /* The result that a walk goes on in; partial_lookup() where it is not there. */
 enum step source_pinned(struct request *r);
