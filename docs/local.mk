@@ -25,7 +25,8 @@ EXTRA_DIST += \
 	docs/decisions/0012-old-shapes-by-a-chain-of-named-changes.md \
 	docs/decisions/0013-one-old-call-is-a-query-for-each-policy-and-streams.md \
 	docs/decisions/0014-a-narrow-query-waits-for-the-end-of-a-broader-fetch.md \
-	docs/decisions/0015-fetch-broad-when-others-ask-for-more.md
+	docs/decisions/0015-fetch-broad-when-others-ask-for-more.md \
+	docs/decisions/0016-a-walk-through-a-fetch-keeps-nothing-but-its-cursor.md
 
 if WITH_UNIT
 systemdsystemunit_DATA = docs/posturegate.service

@@ -128,6 +128,8 @@ explain(struct request *r, struct explanation *e)
 	if (r->walking) { /* the lookup has found it, and done nothing else */
 		e->age = AGE_PINNED;
 		e->contained = r->source->contained;
+		if (r->source->result == NULL)
+			flies(r, e);
 		return source_settle(r->source);
 	}
 	enum status st = source_choose(r, &found);

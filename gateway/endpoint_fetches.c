@@ -11,7 +11,7 @@
 
 #define SHOWN_QUERY_BYTES 1024 /* of a list's fetches: a query is for people to read */
 #define CANCEL_MS                                                                                  \
-	2000 /* its end is waited for: an idle call looks once a second whether to go on */
+	2000 /* its end is waited for: an idle call looks several times a second whether to go on */
 #define LOOK_AGAIN_S 1
 #define CANCEL_TRY_MS 10 /* one that has just been begun is tried again after this */
 

@@ -171,9 +171,8 @@ bit_of(const char *name)
 	return UINT64_C(1) << normal_member_find(name, strlen(name));
 }
 
-/* What the grant does not show, and what of a broader query's records was not asked for. */
-static uint64_t
-hidden_members(const struct request *r)
+uint64_t
+endpoint_hidden_members(const struct request *r)
 {
 	const struct implies *how = &r->source->how;
 	uint64_t hide = 0;
@@ -290,6 +289,8 @@ endpoint_export_fini(struct request *r)
 enum step
 endpoint_postures(struct request *r)
 {
+	if (r->partial != NULL && r->partial->serves)
+		return partial_answer(r);
 	struct page page = {
 	    .answer = endpoint_rows(r),
 	    .cursor = r->cursor,
@@ -297,7 +298,7 @@ endpoint_postures(struct request *r)
 	    .path = "/v1/postures",
 	};
 	page.answer.fields = r->source->query.fields;
-	page.answer.hide = hidden_members(r);
+	page.answer.hide = endpoint_hidden_members(r);
 	return r->source->query.format == FORMAT_JSON ? endpoint_page(r, &page)
 						      : answer_whole(r, &page.answer);
 }

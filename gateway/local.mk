@@ -16,7 +16,8 @@ libdaemon_a_SOURCES = \
 	gateway/refresh.c gateway/refresh.h \
 	gateway/request.c gateway/request.h gateway/request_legacy.c gateway/request_legacy.h \
 	gateway/request_legacy_follow.c gateway/request_legacy_hosts.c \
-	gateway/request_broad.c gateway/request_contained.c gateway/request_parse.c gateway/request_source.c \
+	gateway/request_broad.c gateway/request_contained.c gateway/request_parse.c \
+	gateway/request_partial.c gateway/request_source.c \
 	gateway/request_state.c gateway/request_state.h \
 	gateway/steps.h \
 	gateway/warm.c gateway/warm.h

@@ -38,14 +38,6 @@ parse_body(struct request *r)
 	return st;
 }
 
-/* What the contract has and this version does not serve yet is refused, not ignored. */
-static void
-refuse_unserved(struct request *r)
-{
-	if (r->source->query.partial)
-		query_errors_add(&r->errors, "partial", "only false is served so far");
-}
-
 /* A cursor names the result and the query; here it is only checked and taken apart. */
 static enum step
 take_cursor(struct request *r)
@@ -129,8 +121,6 @@ step_parse(struct request *r)
 	default:
 		st = parse_url(r, QUERY_POSTURES);
 	}
-	if (st == STATUS_OK)
-		refuse_unserved(r);
 	if (r->errors.count > 0)
 		return request_problem_errors(r, "Every offending parameter is listed.");
 	if (st != STATUS_OK)

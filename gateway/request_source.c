@@ -42,45 +42,64 @@ read_walk(struct request *r, const struct cache_manifest *m, struct query *ret)
 	return st;
 }
 
-/* It takes the place of what the URL says beside the cursor: its kind, and of the hosts of a policy that
- * policy. STATUS_BAD_CURSOR if that is another endpoint's. */
+enum status
+source_take_query(struct request *r, const struct query *walked)
+{
+	if (walked->kind != r->source->query.kind ||
+	    (walked->kind == KIND_HOSTS && walked->policies.ids[0] != r->routed.id))
+		return STATUS_BAD_CURSOR;
+	r->source->query = *walked;
+	r->source->query.fields = r->cursor.fields;
+	r->source->query.limit = r->cursor.limit;
+	return STATUS_OK;
+}
+
 static enum status
 take_walk(struct request *r, const struct cache_manifest *m)
 {
 	struct query walked;
 	enum status st = read_walk(r, m, &walked);
+	if (st == STATUS_OK)
+		st = source_take_query(r, &walked);
+	if (st == STATUS_OK)
+		st = partial_settle(r);
 	if (st != STATUS_OK)
 		return st;
-	if (walked.kind != r->source->query.kind ||
-	    (walked.kind == KIND_HOSTS && walked.policies.ids[0] != r->routed.id))
-		return STATUS_BAD_CURSOR;
-	r->source->query = walked;
 	return memcmp(r->cursor.query, m->digest, sizeof r->cursor.query) == 0 ? STATUS_OK
 									       : source_narrow(r);
 }
 
+enum step
+source_gone(struct request *r, const char *why)
+{
+	const char *detail =
+	    arena_printf(&r->arena, "%s Begin anew with the query that you began with.",
+		why != NULL ? why : "The result of this walk is gone.");
+	return request_problem(r, STATUS_CURSOR_EXPIRED, detail);
+}
+
 /* A walk goes on in the result it began on, whatever its age. */
-static enum step
-lookup_pinned(struct request *r)
+enum step
+source_pinned(struct request *r)
 {
 	enum status st =
 	    cache_get(r->gateway->cache, r->cursor.result, r->now_ms, &r->source->result);
+	if (st == STATUS_NOT_FOUND)
+		return partial_lookup(r);
 	if (st == STATUS_OK)
 		st = take_walk(r, cache_manifest(r->source->result));
 	if (st == STATUS_BAD_CURSOR)
 		return request_problem(r, st, "The cursor does not belong to this endpoint.");
+	if (st == STATUS_CURSOR_EXPIRED)
+		return source_gone(r, "The order of the records has changed since.");
 	if (is_gone(st) || st == STATUS_UPSTREAM_BAD_DATA) /* or our rules have changed since */
-		return request_problem(r, STATUS_CURSOR_EXPIRED,
-		    "The result of this walk is gone. Begin anew with the query that you began "
-		    "with.");
+		return source_gone(r, NULL);
 	if (st != STATUS_OK)
 		return request_problem_later(r, st, 0);
 	/* grants may have changed since the walk began */
 	if (!access_covers(r->consumer, &r->source->query.policies))
 		return request_problem(r, STATUS_FORBIDDEN,
 		    "The grant of this key does not cover every policy asked for.");
-	r->source->query.fields = r->cursor.fields;
-	r->source->query.limit = r->cursor.limit;
 	r->source->served = SERVED_HIT;
 	return STEP_answer;
 }
@@ -326,19 +345,22 @@ source_lookup(struct request *r)
 enum step
 step_lookup(struct request *r)
 {
-	if (r->walking)
-		return lookup_pinned(r);
-	if (r->routed.route == ROUTE_POSTURES_EXPLAIN)
+	bool explains = r->routed.route == ROUTE_POSTURES_EXPLAIN;
+	if (explains && !r->walking)
 		return STEP_answer; /* it only asks what would be found */
-	enum step next = r->legacy != NULL ? legacy_lookup(r) : source_lookup(r);
-	if (next == STEP_follow && r->conditions.only_if_cached)
+	enum step next = r->walking          ? source_pinned(r)
+			 : r->legacy != NULL ? legacy_lookup(r)
+					     : source_lookup(r);
+	if (next == STEP_follow && explains)
+		return STEP_answer; /* its walk is through a fetch */
+	if (next == STEP_follow && r->conditions.only_if_cached && !r->walking)
 		return request_problem(r, STATUS_NOT_CACHED, "Nothing cached may answer this.");
 	return next;
 }
 
 /* --- follow */
 
-#define ASK_AGAIN_MS 2000 /* where nothing is known of how long it takes */
+#define ASK_AGAIN_MS 2000 /* where nothing is known of how long it takes, or a page is enough */
 #define ASK_AGAIN_MOST_MS 60000
 
 /* By the estimate, where there is one; a minute at most, for estimates change. */
@@ -361,7 +383,8 @@ accepted(struct request *r)
 	r->response.http = 202;
 	request_json(r);
 	response_header(&r->response, "Location", "/v1/fetches/%" PRIx64, v.id);
-	response_header(&r->response, "Retry-After", "%" PRId64, ask_again_s(estimate_ms));
+	response_header(&r->response, "Retry-After", "%" PRId64,
+	    ask_again_s(r->partial != NULL ? -1 : estimate_ms));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->source->fwd);
 	if (strcmp(r->source->fwd, "request") == 0 || may_force(r))
 		flight_owe(r->source->flight, r->consumer->name);
@@ -413,13 +436,14 @@ is_held_up(const struct request *r, enum stale *ret_why)
 
 /* Whoever has something to fall back on does not wait through that. */
 static bool
-wait_unless_held_up(struct request *r, int64_t until_ms)
+wait_unless_held_up(
+    struct request *r, bool (*wait)(struct request *r, int64_t until_ms), int64_t until_ms)
 {
 	enum stale why;
 	bool over = false, go_on = true;
 	while (!over && go_on) {
 		int64_t next_ms = clock_mono_ms() + LOOK_ROUND_MS;
-		over = flight_wait(r->source->flight, next_ms < until_ms ? next_ms : until_ms);
+		over = wait(r, next_ms < until_ms ? next_ms : until_ms);
 		int64_t now = clock_mono_ms();
 		/* neither its end nor the time: all waiting has ended, we are stopping */
 		bool stopped = now < next_ms;
@@ -441,9 +465,14 @@ patience_ms(const struct request *r)
 		   : conditions_wait_ms(&r->conditions, s->wait_default_ms, s->wait_max_ms);
 }
 
-/* Waits as long as the caller will, if there is room for one more who waits. */
 static bool
-wait_for_flight(struct request *r)
+wait_for_flight(struct request *r, int64_t until_ms)
+{
+	return flight_wait(r->source->flight, until_ms);
+}
+
+bool
+source_wait(struct request *r, bool (*wait)(struct request *r, int64_t until_ms))
 {
 	int64_t from_us = clock_mono_us(), wait_ms = patience_ms(r);
 	if (r->source->alone) /* it has waited for another one, and its time does not begin anew */
@@ -452,8 +481,8 @@ wait_for_flight(struct request *r)
 	if (!enters)
 		wait_ms = 0;
 	int64_t until_ms = clock_mono_ms() + wait_ms;
-	bool over = source_may_stand_in(r) ? wait_unless_held_up(r, until_ms)
-					   : flight_wait(r->source->flight, until_ms);
+	bool over =
+	    source_may_stand_in(r) ? wait_unless_held_up(r, wait, until_ms) : wait(r, until_ms);
 	if (!r->source->alone) {
 		r->may_wait_ms = wait_ms;
 		r->wait_until_ms = until_ms;
@@ -613,8 +642,8 @@ source_failed(struct request *r)
 }
 
 /* The fetch goes on without the caller. */
-static enum step
-not_yet(struct request *r)
+enum step
+source_not_yet(struct request *r)
 {
 	enum stale why;
 	if (source_may_stand_in(r) && is_held_up(r, &why))
@@ -675,14 +704,9 @@ take_followed(struct request *r, struct cache_result *made)
 	return STEP_follow;
 }
 
-static enum step
-follow_one(struct request *r)
+enum step
+source_ended(struct request *r)
 {
-	enum step next = source_begin(r);
-	if (next != STEP_follow)
-		return next;
-	if (!wait_for_flight(r))
-		return not_yet(r);
 	struct cache_result *made = flight_result(r->source->flight);
 	if (r->source->follows)
 		return take_followed(r, made);
@@ -697,11 +721,14 @@ follow_one(struct request *r)
 enum step
 step_follow(struct request *r)
 {
-	enum step next;
+	enum step next = STEP_follow;
 	if (r->legacy != NULL && r->legacy->streams)
 		return legacy_follow(r);
-	do
-		next = follow_one(r);
-	while (next == STEP_follow); /* once more at most: the second time it goes alone */
+	do {
+		next = r->walking ? STEP_follow : source_begin(r);
+		if (next != STEP_follow || partial_follow(r, &next))
+			return next;
+		next = source_wait(r, wait_for_flight) ? source_ended(r) : source_not_yet(r);
+	} while (next == STEP_follow); /* once more at most: the second time it goes alone */
 	return next;
 }

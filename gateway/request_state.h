@@ -7,6 +7,7 @@
 #ifndef GATEWAY_REQUEST_STATE_H
 #define GATEWAY_REQUEST_STATE_H
 
+#include "gateway/answer/early.h"
 #include "gateway/answer/export.h"
 #include "gateway/answer/page.h"
 #include "gateway/base/arena.h"
@@ -128,6 +129,12 @@ struct request {
 	int64_t wait_until_ms;        /* monotonic; 0: it has not begun to wait */
 	unsigned refreshes;           /* fetches begun that nobody waits for */
 	struct refusals *refusals;    /* NULL, but where somebody wants to know them */
+	struct partial {              /* NULL: no page of a fetch under way is wanted */
+		struct early early;
+		enum early_state state;
+		enum status status; /* why there is none */
+		bool serves;        /* it is the answer; its records are in the body */
+	} * partial;
 	/* answer */
 	struct response response;
 	struct export *export; /* of a whole result: it is in that class of workers; else NULL */
@@ -139,6 +146,17 @@ struct request {
 #define STEP(name, to, what) enum step step_##name(struct request *r);
 #include "gateway/steps.h"
 #undef STEP
+
+/* In request_partial.c: pages of a fetch under way (answer/early.h). A walk whose result is not there (yet):
+ * follow, if a fetch makes it, else the problem. */
+enum step partial_lookup(struct request *r);
+/* The source's fetch is under way, or has just ended: from it, if that is wanted and possible. *ret_next is
+ * the step that follows; false: the source is to be waited for like any other. */
+bool partial_follow(struct request *r, enum step *ret_next);
+/* The page, once partial->serves. */
+enum step partial_answer(struct request *r);
+/* The result of a walk: makes an ordinary cursor of one that was given while it was being fetched. */
+enum status partial_settle(struct request *r) NODISCARD;
 
 void source_init(struct source *s);
 void source_fini(struct source *s);
@@ -153,7 +171,21 @@ enum status source_choose(struct request *r, enum found *ret) NODISCARD;
 void source_find_way(struct request *r, struct way *ret);
 bool source_would_refresh(struct request *r); /* a stale result of its own */
 enum step source_begin(struct request *r);    /* a fetch, or joins the one that there is */
-enum step source_failed(struct request *r);   /* its flight has: something older, or the problem */
+enum step source_ended(
+    struct request *r); /* its flight has: the result, or what source_failed() gives */
+enum step source_failed(struct request *r); /* its flight has: something older, or the problem */
+/* Waits as long as the caller will, if there is room for one more who waits: calls `wait`, which waits
+ * until a time (monotonic) at most and says whether what is waited for has come; so does this. Who may
+ * be answered by something older does not wait through what is known to hold everybody up. */
+bool source_wait(struct request *r, bool (*wait)(struct request *r, int64_t until_ms));
+enum step source_not_yet(struct request *r); /* then: a 202, or something older */
+/* The result that a walk goes on in; partial_lookup() where it is not there. */
+enum step source_pinned(struct request *r);
+/* Its result is gone; `why` may be NULL. */
+enum step source_gone(struct request *r, const char *why);
+/* The query that a cursor leads to takes the place of what the URL says beside it: its kind, and of the hosts
+ * of a policy that policy. STATUS_BAD_CURSOR if that is another endpoint's. */
+enum status source_take_query(struct request *r, const struct query *walked) NODISCARD;
 /* The quota has no room for its fetch: what is stored, or the problem. */
 enum step source_over_quota(struct request *r, int64_t wait_ms, const char *detail);
 /* How a flight that has ended well served it. */

@@ -1,6 +1,7 @@
 # answer: the one writer. Stands on query, fetch, cache and base.
 noinst_LIBRARIES += libanswer.a
 libanswer_a_SOURCES = \
+	gateway/answer/early.c gateway/answer/early.h \
 	gateway/answer/export.c gateway/answer/export.h gateway/answer/export_table.h \
 	gateway/answer/matches.c gateway/answer/matches.h \
 	gateway/answer/page.c gateway/answer/page.h \

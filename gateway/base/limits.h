@@ -39,5 +39,6 @@
 #define LIMIT_ROW_BLOCK 4096                           /* rows in one block */
 #define LIMIT_COMMIT_BYTES (8 * MIB)                   /* a staging commit at the latest */
 #define LIMIT_COMMIT_MS 1000                           /* likewise */
+#define LIMIT_COMMIT_FIRST_MS 50                       /* between the first ones of a call; then twice as long each time */
 
 #endif

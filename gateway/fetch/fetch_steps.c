@@ -397,6 +397,14 @@ fetch_step_plan(struct fetch *f)
 	return STATUS_OK;
 }
 
+/* Policy lists have versions of their own. */
+static const char *
+version_asked(const struct fetch *f)
+{
+	return f->query.kind == KIND_POLICIES ? f->dialect->policy_list_version
+					      : f->dialect->version;
+}
+
 enum status
 fetch_step_pull(struct fetch *f)
 {
@@ -404,8 +412,10 @@ fetch_step_pull(struct fetch *f)
 	flight_progress(f->flight, FLIGHT_FETCHING, &f->progress);
 	const struct cache_stage_events events = {.committed = on_committed, .ctx = f};
 	enum status st = cache_stage_open(f->owner->o.cache, &events, clock_wall_ms(), &f->stage);
-	if (st == STATUS_OK)
-		flight_staged(f->flight, cache_stage_id(f->stage));
+	if (st != STATUS_OK)
+		return st;
+	flight_asks(f->flight, version_asked(f), f->fetched_at_ms);
+	flight_staged(f->flight, cache_stage_id(f->stage));
 	return st;
 }
 
@@ -463,8 +473,7 @@ fetch_step_seal(struct fetch *f)
 		parts[i] = f->calls[i].info;
 	f->seal = (struct seal){
 	    .digest = flight_digest(f->flight),
-	    .version = f->query.kind == KIND_POLICIES ? f->dialect->policy_list_version
-						      : f->dialect->version,
+	    .version = version_asked(f),
 	    .fetched_at_ms = f->fetched_at_ms,
 	    .freshness = o->freshness,
 	    .freshness_ctx = o->freshness_ctx,

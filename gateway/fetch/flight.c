@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct flight {
 	/* in the table */
 	struct flight *next, *prev;         /* of its list */
 	struct flight *next_here, *next_id; /* of its buckets */
+	struct flight *next_stage;          /* likewise, if it has a stage */
 	struct flight *next_ended;          /* of what has ended */
 	unsigned refs;                      /* under the lock; the table holds one */
 	bool listed;
@@ -59,7 +61,8 @@ struct flights {
 	 * request that needs the upstream: only what is about all of them may walk the list. */
 	struct flight *list;                                /* newest first */
 	struct flight *by_digest[BUCKETS], *by_id[BUCKETS]; /* of each bucket, newest first */
-	struct flight *first_ended, *last_ended;            /* in the order of their ends */
+	struct flight *by_stage[BUCKETS];
+	struct flight *first_ended, *last_ended; /* in the order of their ends */
 	size_t count, ended;
 	bool stopped;
 };
@@ -198,6 +201,25 @@ bucket_of_id(struct flights *fs, uint64_t id)
 	return &fs->by_id[id % BUCKETS];
 }
 
+/* Of a stage's id the low bits are random, too. */
+static struct flight **
+bucket_of_stage(struct flights *fs, uint64_t stage)
+{
+	return &fs->by_stage[stage % BUCKETS];
+}
+
+static void
+unlist_stage_locked(struct flights *fs, struct flight *f)
+{
+	struct flight **at = bucket_of_stage(fs, f->stage);
+	lock_assert_held(&fs->lock);
+	if (f->stage == 0)
+		return;
+	while (*at != f)
+		at = &(*at)->next_stage;
+	*at = f->next_stage;
+}
+
 static void
 list_locked(struct flights *fs, struct flight *f)
 {
@@ -224,6 +246,7 @@ unlist_locked(struct flights *fs, struct flight *f)
 		id = &(*id)->next_id;
 	*here = f->next_here;
 	*id = f->next_id;
+	unlist_stage_locked(fs, f);
 	if (f->next != NULL)
 		f->next->prev = f->prev;
 	*(f->prev != NULL ? &f->prev->next : &fs->list) = f->next;
@@ -583,6 +606,19 @@ flight_find(struct flights *fs, uint64_t id)
 	return f;
 }
 
+struct flight *
+flight_of_stage(struct flights *fs, uint64_t stage)
+{
+	lock_take(&fs->lock);
+	struct flight *f = *bucket_of_stage(fs, stage);
+	while (f != NULL && f->stage != stage)
+		f = f->next_stage;
+	if (f != NULL)
+		f->refs++;
+	lock_drop(&fs->lock);
+	return f;
+}
+
 enum status
 flights_list(struct flights *fs, struct flight ***ret_list, size_t *ret_count)
 {
@@ -626,10 +662,23 @@ flight_progress(struct flight *f, enum flight_state state, const struct flight_p
 }
 
 void
-flight_staged(struct flight *f, uint64_t stage)
+flight_asks(struct flight *f, const char *version, int64_t fetched_at_ms)
 {
 	lock_take(&f->owner->lock);
+	snprintf(f->view.version, sizeof f->view.version, "%s", version);
+	f->view.fetched_at_ms = fetched_at_ms;
+	lock_drop(&f->owner->lock);
+}
+
+void
+flight_staged(struct flight *f, uint64_t stage)
+{
+	struct flight **here = bucket_of_stage(f->owner, stage);
+	lock_take(&f->owner->lock);
+	unlist_stage_locked(f->owner, f);
 	f->stage = stage;
+	f->next_stage = *here;
+	*here = f;
 	if (f->mark_count > 0)
 		memset(f->marks, 0, f->mark_count * sizeof *f->marks);
 	pthread_cond_broadcast(&f->changed);
@@ -732,6 +781,22 @@ flight_call(struct flight *f, uint32_t call, struct flight_call *ret)
 	lock_take(&f->owner->lock);
 	look_at_call_locked(f, call, ret);
 	lock_drop(&f->owner->lock);
+}
+
+void
+flight_locate(
+    struct flight *f, uint64_t ordinal, uint32_t most, uint32_t *ret_call, uint64_t *ret_at)
+{
+	uint32_t call = 0;
+	lock_take(&f->owner->lock);
+	for (; call < most && call < f->mark_count; call++) {
+		if (!f->marks[call].ended || f->marks[call].records > ordinal)
+			break;
+		ordinal -= f->marks[call].records;
+	}
+	lock_drop(&f->owner->lock);
+	*ret_call = call;
+	*ret_at = ordinal;
 }
 
 static bool

@@ -56,6 +56,8 @@ struct flight_view {
 	enum status status;         /* how it ended; STATUS_OK while it runs */
 	int64_t retry_after_ms;     /* when another try makes sense; 0: not said */
 	uint64_t result;            /* id, once complete */
+	int64_t fetched_at_ms;      /* wall, and */
+	char version[8];            /* of the upstream, as the result will have them; of a stage */
 };
 
 /* Fails with NULL when out of memory. */
@@ -120,6 +122,9 @@ struct flights_view {
 };
 void flights_look(struct flights *fs, struct flights_view *ret);
 struct flight *flight_find(struct flights *fs, uint64_t id) NODISCARD; /* NULL: unknown */
+/* The one whose records come to this stage, or came if it has ended lately; NULL: there is none, or
+ * another stage has taken its place. */
+struct flight *flight_of_stage(struct flights *fs, uint64_t stage) NODISCARD;
 /* All of them, newest first, each held by the caller, who then gives back the list.
  * STATUS_OK or STATUS_NO_MEMORY. */
 enum status flights_list(
@@ -131,7 +136,9 @@ void flight_release(struct flight *f); /* NULL is fine */
 /* --- the fetch's side */
 
 void flight_progress(struct flight *f, enum flight_state state, const struct flight_progress *p);
-/* From now on records come to this stage; what came to another counts no longer. */
+/* What its result will say of itself; to be told before flight_staged(). */
+void flight_asks(struct flight *f, const char *version, int64_t fetched_at_ms);
+/* From now on records come to this stage (not 0); what came to another counts no longer. */
 void flight_staged(struct flight *f, uint64_t stage);
 /* Up to `records` of (call, attempt) can be read from the stage. */
 void flight_committed(struct flight *f, uint32_t call, uint32_t attempt, uint64_t records);
@@ -156,7 +163,12 @@ struct flight_call {
 };
 /* What is known of the call; of one that has brought nothing yet, all but the stage is 0. */
 void flight_call(struct flight *f, uint32_t call, struct flight_call *ret);
-/* Waits until that is something else than `seen` or the time is reached (monotonic). False: all
+/* Where the record stands that has so many others before it, call by call: in which call, and how
+ * many of that call are before it. It is the first call that has not ended, at the latest, or call
+ * `most`. */
+void flight_locate(
+    struct flight *f, uint64_t ordinal, uint32_t most, uint32_t *ret_call, uint64_t *ret_at);
+/* Waits until what flight_call() tells is something else than `seen` or the time is reached (monotonic). False: all
  * waiting has ended. */
 bool flight_wait_call(
     struct flight *f, uint32_t call, const struct flight_call *seen, int64_t until_ms);

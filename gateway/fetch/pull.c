@@ -213,8 +213,11 @@ void
 pull_store_init(struct pull_store *s, struct cache_part *part, const struct pull_asked *asked,
     struct pull_got *got)
 {
-	*s = (struct pull_store){
-	    .part = part, .asked = asked, .got = got, .committed_ms = clock_mono_ms()};
+	*s = (struct pull_store){.part = part,
+	    .asked = asked,
+	    .got = got,
+	    .committed_ms = clock_mono_ms(),
+	    .pause_ms = LIMIT_COMMIT_FIRST_MS};
 	/* normalising adds names and nulls: a kilobyte at most */
 	buf_init(&s->body, LIMIT_RECORD_BYTES + 64 * KIB);
 	buf_init(&s->memo, 64 * KIB);
@@ -259,9 +262,14 @@ void
 pull_store_idle(void *store)
 {
 	struct pull_store *s = store;
-	int64_t now = clock_mono_ms();
-	if (now - s->committed_ms < LIMIT_COMMIT_MS || s->failed != STATUS_OK)
+	int64_t since_ms = clock_mono_ms() - s->committed_ms;
+	uint64_t records = cache_part_info(s->part).records;
+	if (records == s->committed && since_ms >= LIMIT_COMMIT_MS)
+		s->pause_ms = LIMIT_COMMIT_FIRST_MS;
+	if (records == s->committed || since_ms < s->pause_ms || s->failed != STATUS_OK)
 		return;
 	s->failed = cache_part_commit(s->part);
-	s->committed_ms = now;
+	s->committed = records;
+	s->committed_ms += since_ms;
+	s->pause_ms = s->pause_ms * 2 < LIMIT_COMMIT_MS ? s->pause_ms * 2 : LIMIT_COMMIT_MS;
 }

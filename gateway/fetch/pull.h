@@ -62,14 +62,17 @@ struct pull_store {
 	struct pull_got *got;
 	struct buf body, memo; /* the puller's own, between pull_store_init() and _fini() */
 	uint64_t last_host;
-	int64_t committed_ms;
+	uint64_t committed;
+	int64_t committed_ms, pause_ms;
 	enum status failed; /* of a commit in `idle` */
 };
 void pull_store_init(struct pull_store *s, struct cache_part *part, const struct pull_asked *asked,
     struct pull_got *got);
 void pull_store_fini(struct pull_store *s);
 /* The split_record_f and the idle function of a store: normalises, checks that the record was asked
- * for, adds it to the part; commits what waits once a second has passed. */
+ * for, adds it to the part; commits what waits. The first records are committed as soon as they come, for
+ * somebody may wait for them; the pauses between commits double up to LIMIT_COMMIT_MS, and begin anew
+ * once nothing has waited for so long. */
 enum status pull_store_record(void *store, const struct split_record *rec);
 void pull_store_idle(void *store);
 

@@ -5,11 +5,22 @@
 #include "gateway/base/limits.h"
 #include "gateway/query/query.h"
 
-#define CURSOR_FORMAT 2
 #define MAC_BYTES 16
 #define PLAIN_BYTES (CURSOR_SIGNED_BYTES - MAC_BYTES)
-#define POSITION_AT (1 + 8)
+#define PLAIN_MOST (CURSOR_MOST_BYTES - MAC_BYTES)
+#define HIDDEN_AT (1 + 8)
 #define POSITION_BYTES 8
+#define INSIDE_BYTES (4 + 4 + 8)
+
+/* The first byte tells the form, and with it the length. */
+#define FORMAT_PLAIN 2  /* into a result, or between calls of a fetch */
+#define FORMAT_INSIDE 3 /* into a call under way: behind the position what is known of that call */
+
+static size_t
+plain_bytes(bool inside)
+{
+	return inside ? PLAIN_MOST : PLAIN_BYTES;
+}
 
 /* The key signs other things, too: what is signed begins with what it is, so that nothing else
  * that the gateway ever signed can be shown as a cursor. */
@@ -48,45 +59,52 @@ get_bytes(const uint8_t **at, void *ret, size_t len)
 }
 
 static void
-sign(const uint8_t plain[PLAIN_BYTES], const uint8_t key[SHA256_BYTES], uint8_t ret_mac[MAC_BYTES])
+sign(const uint8_t *plain, bool inside, const uint8_t key[SHA256_BYTES], uint8_t ret_mac[MAC_BYTES])
 {
-	uint8_t message[sizeof purpose + PLAIN_BYTES], mac[SHA256_BYTES];
+	uint8_t message[sizeof purpose + PLAIN_MOST], mac[SHA256_BYTES];
 	memcpy(message, purpose, sizeof purpose);
-	memcpy(message + sizeof purpose, plain, PLAIN_BYTES);
-	crypto_hmac(key, message, sizeof message, mac);
+	memcpy(message + sizeof purpose, plain, plain_bytes(inside));
+	crypto_hmac(key, message, sizeof purpose + plain_bytes(inside), mac);
 	memcpy(ret_mac, mac, MAC_BYTES);
 }
 
-/* Hides the position, or shows it again: it counts the records that a grant hides, too. The
- * signature, which no other position has, makes the mask: the same cursor is the same text. */
+/* Hides the position and what is known of a call, or shows them again: they tell of the records
+ * that a grant hides, too. The signature, which no other position has, makes the mask: the same
+ * cursor is the same text. */
 static void
-mask_position(
-    uint8_t plain[PLAIN_BYTES], const uint8_t mac[MAC_BYTES], const uint8_t key[SHA256_BYTES])
+mask_position(uint8_t *plain, bool inside, const uint8_t key[SHA256_BYTES])
 {
+	const uint8_t *mac = plain + plain_bytes(inside);
+	size_t hidden = POSITION_BYTES + (inside ? INSIDE_BYTES : 0);
 	uint8_t message[sizeof mask_purpose + MAC_BYTES], mask[SHA256_BYTES];
 	memcpy(message, mask_purpose, sizeof mask_purpose);
 	memcpy(message + sizeof mask_purpose, mac, MAC_BYTES);
 	crypto_hmac(key, message, sizeof message, mask);
-	for (size_t i = 0; i < POSITION_BYTES; i++)
-		plain[POSITION_AT + i] = (uint8_t)(plain[POSITION_AT + i] ^ mask[i]);
+	for (size_t i = 0; i < hidden; i++)
+		plain[HIDDEN_AT + i] = (uint8_t)(plain[HIDDEN_AT + i] ^ mask[i]);
 }
 
 void
 cursor_encode(
     const struct cursor *c, const uint8_t key[SHA256_BYTES], char ret_text[CURSOR_TEXT_BYTES])
 {
-	uint8_t bytes[CURSOR_SIGNED_BYTES], *at = bytes;
-	at = put(at, CURSOR_FORMAT, 1);
+	uint8_t bytes[CURSOR_MOST_BYTES], *at = bytes;
+	at = put(at, c->inside ? FORMAT_INSIDE : FORMAT_PLAIN, 1);
 	at = put(at, c->result, 8);
 	at = put(at, c->position, POSITION_BYTES);
+	if (c->inside) {
+		at = put(at, c->call, 4);
+		at = put(at, c->attempt, 4);
+		at = put(at, c->trail, 8);
+	}
 	at = put_bytes(at, c->query, sizeof c->query);
 	at = put_bytes(at, c->consumer, sizeof c->consumer);
 	at = put(at, c->fields, 8);
 	at = put(at, c->limit, 2);
 	at = put(at, c->format, 1);
-	sign(bytes, key, at);
-	mask_position(bytes, at, key);
-	crypto_base64(bytes, sizeof bytes, ret_text, CURSOR_TEXT_BYTES);
+	sign(bytes, c->inside, key, at);
+	mask_position(bytes, c->inside, key);
+	crypto_base64(bytes, plain_bytes(c->inside) + MAC_BYTES, ret_text, CURSOR_TEXT_BYTES);
 }
 
 /* libsodium 1.0.18 takes two bytes above 127 for '-' and '_': a second spelling of the same. */
@@ -103,18 +121,25 @@ enum status
 cursor_decode(
     const char *text, size_t len, const uint8_t key[SHA256_BYTES], struct cursor *ret_cursor)
 {
-	uint8_t bytes[CURSOR_SIGNED_BYTES], mac[MAC_BYTES];
+	uint8_t bytes[CURSOR_MOST_BYTES], mac[MAC_BYTES];
 	const uint8_t *at = bytes;
-	struct cursor c;
+	struct cursor c = {.inside = len + 1 == CURSOR_TEXT_BYTES};
+	size_t plain = plain_bytes(c.inside);
 
-	if (!is_ascii(text, len) || !crypto_unbase64(text, len, bytes, sizeof bytes))
+	if (!is_ascii(text, len) || !crypto_unbase64(text, len, bytes, plain + MAC_BYTES))
 		return STATUS_BAD_CURSOR;
-	mask_position(bytes, bytes + PLAIN_BYTES, key);
-	sign(bytes, key, mac);
-	if (!crypto_equal(mac, bytes + PLAIN_BYTES, MAC_BYTES) || get(&at, 1) != CURSOR_FORMAT)
+	mask_position(bytes, c.inside, key);
+	sign(bytes, c.inside, key, mac);
+	if (!crypto_equal(mac, bytes + plain, MAC_BYTES) ||
+	    get(&at, 1) != (c.inside ? FORMAT_INSIDE : FORMAT_PLAIN))
 		return STATUS_BAD_CURSOR;
 	c.result = get(&at, 8);
 	c.position = get(&at, POSITION_BYTES);
+	if (c.inside) {
+		c.call = (uint32_t)get(&at, 4);
+		c.attempt = (uint32_t)get(&at, 4);
+		c.trail = get(&at, 8);
+	}
 	get_bytes(&at, c.query, sizeof c.query);
 	get_bytes(&at, c.consumer, sizeof c.consumer);
 	c.fields = get(&at, 8);

@@ -194,19 +194,27 @@ void query_digest(const char *text, size_t len, uint8_t ret_digest[SHA256_BYTES]
 
 /* Where a walk stands; complete in itself. */
 struct cursor {
-	uint64_t result;     /* id of the result it is pinned to */
+	uint64_t
+	    result; /* id of the result it is pinned to, or that the fetch it follows will make */
 	uint64_t position;   /* ordinal of the next record to look at */
 	uint8_t query[16];   /* first half of the query's digest */
 	uint8_t consumer[8]; /* of the consumer it was made for */
 	uint64_t fields;     /* of the view */
 	uint16_t limit;
 	uint8_t format; /* enum query_format */
+	/* The position is in a call that had not ended. If it was made again since, what was shown of
+	 * it has to have come again in the same order. */
+	bool inside;
+	uint32_t call, attempt; /* that was read */
+	uint64_t trail;         /* of the records before it in this call (answer/early.h) */
 };
 
 /* A format byte, the fields above and the first 16 bytes of an HMAC-SHA-256, as base64url. The
- * position is masked: its holder may not be told how many records there are that it does not see. */
+ * last three are there only inside of a call. They and the position are masked: its holder may not be
+ * told of records that it does not see. */
 #define CURSOR_SIGNED_BYTES (1 + 8 + 8 + 16 + 8 + 8 + 2 + 1 + 16)
-#define CURSOR_TEXT_BYTES CRYPTO_BASE64_BYTES(CURSOR_SIGNED_BYTES)
+#define CURSOR_MOST_BYTES (CURSOR_SIGNED_BYTES + 4 + 4 + 8)
+#define CURSOR_TEXT_BYTES CRYPTO_BASE64_BYTES(CURSOR_MOST_BYTES) /* at most */
 
 void cursor_encode(
     const struct cursor *c, const uint8_t key[SHA256_BYTES], char ret_text[CURSOR_TEXT_BYTES]);

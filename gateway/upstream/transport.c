@@ -16,8 +16,11 @@
 #define WAIT_LEAST_MS INT64_C(1000)
 #define WAIT_MOST_MS INT64_C(3600000)
 
+#define IDLE_MS 100 /* libcurl's own curl_easy_perform() looks up once a second */
+
 struct transport {
 	CURL *easy;
+	CURLM *multi; /* of this one alone: how long it waits at a time is ours to say */
 	char *url;
 	/* of the call under way */
 	const struct transport_sink *sink;
@@ -368,7 +371,8 @@ transport_new(const struct transport_options *o)
 		return NULL;
 	t->url = strdup(o->url);
 	t->easy = curl_easy_init();
-	if (t->url == NULL || t->easy == NULL || !set_options(t->easy, o, t)) {
+	t->multi = curl_multi_init();
+	if (t->url == NULL || t->easy == NULL || t->multi == NULL || !set_options(t->easy, o, t)) {
 		transport_free(t);
 		return NULL;
 	}
@@ -382,6 +386,7 @@ transport_free(struct transport *t)
 		return;
 	if (t->easy != NULL)
 		curl_easy_cleanup(t->easy);
+	curl_multi_cleanup(t->multi); /* NULL is fine */
 	free(t->url);
 	free(t);
 }
@@ -412,6 +417,27 @@ free_headers(struct curl_slist *list)
 	curl_slist_free_all(list);
 }
 
+/* What curl_easy_perform() does, but that on_progress() is called more often while nothing comes. */
+static CURLcode
+run(struct transport *t)
+{
+	CURLcode code = CURLE_OUT_OF_MEMORY;
+	int running = 1, left;
+	CURLMcode mc = curl_multi_add_handle(t->multi, t->easy);
+	if (mc != CURLM_OK)
+		return code;
+	while (mc == CURLM_OK && running > 0) {
+		mc = curl_multi_perform(t->multi, &running);
+		if (mc == CURLM_OK && running > 0)
+			mc = curl_multi_poll(t->multi, NULL, 0, IDLE_MS, NULL);
+	}
+	const CURLMsg *m = mc == CURLM_OK ? curl_multi_info_read(t->multi, &left) : NULL;
+	if (m != NULL && m->msg == CURLMSG_DONE)
+		code = m->data.result;
+	curl_multi_remove_handle(t->multi, t->easy);
+	return code;
+}
+
 static enum status
 perform(struct transport *t, const struct transport_request *req, const char *url,
     struct curl_slist *headers)
@@ -427,7 +453,7 @@ perform(struct transport *t, const struct transport_request *req, const char *ur
 			    e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)req->body_len) != CURLE_OK))
 		return STATUS_NO_MEMORY;
 
-	CURLcode code = curl_easy_perform(e);
+	CURLcode code = run(t);
 	enum status st = from_curl(code);
 	t->head->hung_up = code == CURLE_OPERATION_TIMEDOUT || t->failed == STATUS_CANCELLED;
 	/* measured: libcurl 7.88 calls a header line beyond its own 100 KiB "out of memory" */

@@ -54,8 +54,8 @@ struct transport_sink {
 	void (*head)(void *ctx, const struct transport_head *head);
 	/* Bytes of the body of a 200. Anything but STATUS_OK ends the call with that status. */
 	enum status (*body)(void *ctx, const void *bytes, size_t len);
-	/* About once a second, whether or not bytes come, and more often while they do; for work that must
-	 * not wait for the next ones. May be NULL. */
+	/* About ten times a second, whether or not bytes come, and more often while they do; for work that
+	 * must not wait for the next ones. May be NULL. */
 	void (*idle)(void *ctx);
 	void *head_ctx, *body_ctx, *idle_ctx;
 };

@@ -30,6 +30,7 @@ E2E_TESTS = \
 	tests/e2e/test_migration.py \
 	tests/e2e/test_nginx.py \
 	tests/e2e/test_openapi.py \
+	tests/e2e/test_partial.py \
 	tests/e2e/test_policies.py \
 	tests/e2e/test_postures.py \
 	tests/e2e/test_sharing.py \

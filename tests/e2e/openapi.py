@@ -95,23 +95,26 @@ class Document:
 
     def problems(self, schema, value):
         """What is wrong with the value, as texts."""
-        validator = jsonschema.Draft202012Validator(
-            {"components": self.components, "allOf": [schema]})
         found = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:300]}"
-                 for e in validator.iter_errors(value)]
+                 for e in self.validator(schema).iter_errors(value)]
         return found + list(self.unknown_members([schema], value, ""))
 
-    def flatten(self, schemas):
-        """Schemas that hold at the same place, without $ref and allOf."""
+    def validator(self, schema):
+        return jsonschema.Draft202012Validator({"components": self.components, "allOf": [schema]})
+
+    def flatten(self, schemas, value):
+        """Schemas that hold at the same place, without $ref, allOf, and of oneOf what the value is not."""
         for schema in schemas:
             schema = self.resolve(schema)
             yield schema
-            yield from self.flatten(schema.get("allOf", []))
+            yield from self.flatten(schema.get("allOf", []), value)
+            fitting = [s for s in schema.get("oneOf", []) if self.validator(s).is_valid(value)]
+            yield from self.flatten(fitting, value)
 
     def unknown_members(self, schemas, value, place):
         """Members that no schema knows, where none says that others may come: a client has to bear
         them, but what is served today has to be described."""
-        schemas = list(self.flatten(schemas))
+        schemas = list(self.flatten(schemas, value))
         if isinstance(value, list):
             items = [s["items"] for s in schemas if "items" in s]
             for i, item in enumerate(value):

@@ -226,6 +226,29 @@ def slow(run, operation, endpoint):
     run.control.reset()
 
 
+def early(run):
+    """Pages of a fetch under way, the end of their walk, and what becomes of one whose fetch fails."""
+    hold = run.control.hold(api="postureInfo", records=5)
+    query = f"/v1/postures?policy=1001&evaluatedSince={run.another()}&fields=id,status&limit=2&partial=true"
+    walk = run.ask(query, "posturesEarly").json()["page"]["next"]
+    walk = run.ask(walk).json()["page"]["next"]
+    run.ask(walk, method="HEAD")
+    run.control.wait(api="postureInfo", held=1)
+    run.control.release(id=hold)
+    while walk:
+        answer = run.ask(walk, headers=WAIT)
+        walk = answer.json()["page"].get("next")
+    hold = run.control.hold(api="postureInfo", records=5)
+    body = {"policy": [1001], "evaluatedSince": run.another(), "partial": True, "limit": 3}
+    page = run.ask("/v1/postures/query", method="POST", headers=JSON, body=json.dumps(body)).json()
+    run.control.fault("403", api="postureInfo", times=-1)
+    run.control.wait(api="postureInfo", held=1)
+    run.control.release(id=hold, broken=True)
+    harness.wait_until(lambda: run.peek(page["page"]["next"], headers=WAIT).status == 410, "the fetch has failed")
+    run.ask(page["page"]["next"])
+    run.control.reset()
+
+
 FAULTS = [  # a fault of the upstream, its example
     ("html", "problemUpstreamBadData"),
     ("deep_nesting", "problemUpstreamTooLarge"),
@@ -373,6 +396,7 @@ def results(exchanges):
             plain(run, operation, endpoint)
             slow(run, operation, endpoint)
             failing(run, operation, endpoint)
+        early(run)
 
 
 def whole(exchanges):
@@ -691,9 +715,10 @@ def stable(value):
         known["instance"] = ID
     changed = {k: known.get(k, stable(v)) for k, v in value.items()}
     if "fetchedAt" in value:  # a result
-        life = moment(value["freshUntil"]) - moment(value["fetchedAt"])
-        changed |= {"id": RESULT, "fetchedAt": BEGUN,
-                    "freshUntil": (moment(BEGUN) + life).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        changed |= {"id": RESULT, "fetchedAt": BEGUN}
+        if value["freshUntil"] is not None:
+            life = moment(value["freshUntil"]) - moment(value["fetchedAt"])
+            changed["freshUntil"] = (moment(BEGUN) + life).strftime("%Y-%m-%dT%H:%M:%SZ")
     if "how" in value or "refused" in value:  # of an explanation
         changed |= {"result": value["result"] and RESULT, "fetch": value["fetch"] and FETCH}
     if "daysLeft" in value:  # a row of the report

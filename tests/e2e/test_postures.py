@@ -416,7 +416,7 @@ class BadRequests(harness.StackTest):
         "fields": ["id,nope", "", "ID"],
         "limit": ["0", "-1", "1001", "1e2", "10000000000000000000", ""],
         "format": ["xml", "csv,json", ""],
-        "partial": ["maybe", "true"],
+        "partial": ["maybe", "1", ""],
         "cursor": ["", "abc", "!!!!"],
         "bogus": ["1"],
         "policyId": ["1"],

@@ -412,20 +412,22 @@ call_leave(struct call *call)
 	sim_unlock(call->sim);
 }
 
-void
+bool
 call_wait_hold(struct call *call)
 {
 	struct sim *s = call->sim;
 	if (call->hold.hold == 0)
-		return;
+		return true;
 	sim_lock(s);
 	s->journal.tally[call->api].held++;
 	sim_changed(s);
 	while (hold_is_waiting(&s->holds, &call->hold) && !s->stopping)
 		(void)sim_wait_locked(s, real_ms() + 60000);
 	s->journal.tally[call->api].held--;
+	bool broken = hold_is_broken(&s->holds, &call->hold);
 	sim_changed(s);
 	sim_unlock(s);
+	return !broken;
 }
 
 /* Joins the holds and the fault queue; true: there is a fault. */
@@ -455,7 +457,7 @@ call_answer(struct call *call, struct reply *r, struct fault *ret_fault)
 		return false;
 	bool faulty = join(call, ret_fault);
 	if (call->hold.before_head)
-		call_wait_hold(call);
+		(void)call_wait_hold(call); /* there is nothing yet to break */
 	if (call->corpus->opt.latency_ms > 0)
 		(void)sim_sleep(call->sim, call->corpus->opt.latency_ms);
 	if (call->api == API_AUTH)

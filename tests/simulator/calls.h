@@ -48,6 +48,7 @@ struct fault;
 bool call_answer(struct call *call, struct reply *reply, struct fault *ret_fault);
 
 void call_leave(struct call *call); /* no longer running; may be called again */
-void call_wait_hold(struct call *call);
+/* False: its answer is to break. */
+bool call_wait_hold(struct call *call);
 
 #endif

@@ -269,9 +269,12 @@ do_hold(struct sim *s, struct request *r)
 static void
 do_release(struct sim *s, struct request *r)
 {
+	uint64_t id = (uint64_t)number_in(r->json, "id", 0);
 	sim_lock(s);
-	hold_release(
-	    &s->holds, (uint64_t)number_in(r->json, "id", 0), number_in(r->json, "count", -1));
+	if (json_is_true(json_object_get(r->json, "broken")))
+		hold_break(&s->holds, id);
+	else
+		hold_release(&s->holds, id, number_in(r->json, "count", -1));
 	if (json_object_get(r->json, "id") == NULL)
 		s->holds.stalls_released++;
 	sim_changed(s);
@@ -331,7 +334,7 @@ static const struct {
 	MEMBERS("fault", "api", "skip", "times", "match", "at", "count", "status", "code", "value",
 	    "retryAfter", "toWait", "framing", )},
     {"POST", "/hold", do_hold, MEMBERS("api", "skip", "times", "match", "records", )},
-    {"POST", "/release", do_release, MEMBERS("id", "count", )},
+    {"POST", "/release", do_release, MEMBERS("id", "count", "broken", )},
 };
 
 /* --- HTTP */

@@ -72,3 +72,23 @@ hold_is_waiting(const struct holds *l, const struct hold_ticket *t)
 			return t->ticket >= hold->released;
 	return false;
 }
+
+void
+hold_break(struct holds *l, uint64_t id)
+{
+	for (struct hold *hold = l->first; hold != NULL; hold = hold->next) {
+		if (id != 0 && hold->id != id)
+			continue;
+		hold->times = 0;
+		hold->released = hold->broken = hold->joined;
+	}
+}
+
+bool
+hold_is_broken(const struct holds *l, const struct hold_ticket *t)
+{
+	for (const struct hold *hold = l->first; hold != NULL; hold = hold->next)
+		if (hold->id == t->hold)
+			return t->ticket < hold->broken;
+	return false;
+}

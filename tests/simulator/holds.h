@@ -22,6 +22,7 @@ struct hold {
 	int64_t skip, times;          /* calls to let pass, then to hold; -1: no end */
 	char match[HOLD_MATCH_BYTES]; /* only calls whose URI or body holds this text; "": any */
 	uint64_t joined, released;    /* tickets given out, and those that may go */
+	uint64_t broken;              /* and of these, those that go no further */
 };
 
 struct holds {
@@ -45,5 +46,9 @@ void hold_release(struct holds *l, uint64_t id, int64_t count);
 
 struct hold_ticket hold_join(struct holds *l, enum api api, const char *uri, const char *body);
 bool hold_is_waiting(const struct holds *l, const struct hold_ticket *t);
+
+/* Breaks the answers of the calls that hold `id` has held so far (0: of all holds); it holds no others. */
+void hold_break(struct holds *l, uint64_t id);
+bool hold_is_broken(const struct holds *l, const struct hold_ticket *t);
 
 #endif

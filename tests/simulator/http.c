@@ -175,8 +175,8 @@ flow_pull(void *ctx, uint64_t position, char *buf, size_t max)
 	while (flow->at == flow->out.len) {
 		if (flow->ended)
 			return MHD_CONTENT_READER_END_OF_STREAM;
-		if (flow->paused)
-			call_wait_hold(flow->call);
+		if (flow->paused && !call_wait_hold(flow->call))
+			return MHD_CONTENT_READER_END_WITH_ERROR;
 		flow->at = flow->out.len = 0;
 		enum feed_next next = feed_read(flow->feed, &flow->out);
 		flow->paused = next == FEED_PAUSE;

@@ -1199,6 +1199,20 @@ class Control(Case):
             self.assertTrue(ended)
             self.assertEqual(len(Answer(0, b"HTTP/1.1 200 OK", whole).json()), total)
 
+    def test_a_held_answer_can_be_made_to_break_off(self):
+        number = self.sim.control("/hold", {"api": "postureInfo", "records": 5})["id"]
+        results = []
+        held = threading.Thread(target=lambda: results.append(self.sim.posture("", self.sim.everything())))
+        held.start()
+        self.assertTrue(self.sim.control("/wait?held=1")["reached"])
+        self.sim.control("/release", {"id": number, "broken": True})
+        held.join()
+        self.assertEqual(results[0].rc, 18)  # curl: it is not whole
+        self.assertTrue(self.sim.control("/wait?ended=1")["reached"])
+        self.assertEqual(self.sim.control("/state")["running"]["postureInfo"]["now"], 0)
+        again = self.sim.posture("", self.sim.everything())
+        self.assertEqual((again.rc, again.status), (0, 200))
+
     def test_a_hold_can_let_calls_go_one_by_one(self):
         number = self.sim.control("/hold", {"api": "policyList"})["id"]
         threads = [threading.Thread(target=self.sim.call, args=("/pcrs/2.0/posture/policy/list",)) for _ in range(2)]

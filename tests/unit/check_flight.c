@@ -528,6 +528,83 @@ START_TEST(the_watermark_follows_the_current_attempt)
 }
 END_TEST
 
+START_TEST(a_record_is_found_by_how_many_others_stand_before_it)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	uint32_t call;
+	uint64_t at;
+	struct flight *f = join(fs, digest_a, "a", &leader);
+	static const struct {
+		uint64_t ordinal;
+		uint32_t most, call;
+		uint64_t at;
+	} cases[] = {{0, UINT32_MAX, 0, 0}, {9, UINT32_MAX, 0, 9}, {10, UINT32_MAX, 2, 0},
+	    {14, UINT32_MAX, 2, 4}, {15, UINT32_MAX, 3, 0}, {17, UINT32_MAX, 3, 2},
+	    {99, UINT32_MAX, 3, 84}, {10, 0, 0, 10}, {17, 2, 2, 7}, {3, 2, 0, 3}};
+	flight_locate(f, 7, UINT32_MAX, &call, &at);
+	ck_assert(call == 0 && at == 7);
+	flight_staged(f, 7);
+	flight_call_ended(f, 0, 0, 10);
+	flight_call_ended(f, 1, 0, 0);
+	flight_call_ended(f, 2, 4, 5);
+	flight_committed(f, 3, 0, 1);
+	flight_call_ended(f, 4, 0, 100);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		flight_locate(f, cases[i].ordinal, cases[i].most, &call, &at);
+		ck_assert_msg(call == cases[i].call && at == cases[i].at, "case %zu", i);
+	}
+	flight_release(f);
+	flights_free(fs);
+}
+END_TEST
+
+START_TEST(a_flight_is_found_by_its_stage)
+{
+	struct flights *fs = flights_new();
+	bool leader;
+	struct flight_view v;
+	struct flight *f = join(fs, digest_a, "a", &leader), *g = join(fs, digest_b, "b", &leader);
+	ck_assert_ptr_null(flight_of_stage(fs, 0));
+	ck_assert_ptr_null(flight_of_stage(fs, 7));
+	flight_asks(f, "4.0", 123);
+	flight_staged(f, 7);
+	flight_staged(g, 7 + 4096); /* in the same bucket, whatever it is */
+	struct flight *found = flight_of_stage(fs, 7);
+	ck_assert_ptr_eq(found, f);
+	flight_look(found, &v);
+	ck_assert_str_eq(v.version, "4.0");
+	ck_assert_int_eq(v.fetched_at_ms, 123);
+	flight_release(found);
+	/* another stage takes its place */
+	flight_staged(f, 9);
+	ck_assert_ptr_null(flight_of_stage(fs, 7));
+	found = flight_of_stage(fs, 9);
+	ck_assert_ptr_eq(found, f);
+	flight_release(found);
+	/* it is found when it has ended, as long as by its id */
+	flight_end(f, STATUS_UPSTREAM_DOWN, 0, NULL);
+	flight_release(f);
+	found = flight_of_stage(fs, 9);
+	ck_assert_ptr_eq(found, f);
+	flight_release(found);
+	for (int i = 0; i < 300; i++) {
+		char text[16];
+		snprintf(text, sizeof text, "%d", i);
+		f = join(fs, digest_a, text, &leader);
+		flight_staged(f, 100 + (uint64_t)i);
+		flight_end(f, STATUS_UPSTREAM_DOWN, 0, NULL);
+		flight_release(f);
+	}
+	ck_assert_ptr_null(flight_of_stage(fs, 9));
+	found = flight_of_stage(fs, 7 + 4096);
+	ck_assert_ptr_eq(found, g);
+	flight_release(found);
+	flight_release(g);
+	flights_free(fs);
+}
+END_TEST
+
 START_TEST(ended_flights_are_found_by_their_id_for_a_while)
 {
 	struct flights *fs = flights_new();
@@ -680,6 +757,8 @@ main(void)
 	tcase_add_test(t, stopping_ends_the_waiting_without_an_end);
 	tcase_add_test(t, a_result_is_held_only_by_who_waited_for_it);
 	tcase_add_test(t, the_watermark_follows_the_current_attempt);
+	tcase_add_test(t, a_record_is_found_by_how_many_others_stand_before_it);
+	tcase_add_test(t, a_flight_is_found_by_its_stage);
 	tcase_add_test(t, ended_flights_are_found_by_their_id_for_a_while);
 	tcase_add_test(t, of_what_has_ended_large_texts_are_not_kept);
 	tcase_add_test(t, among_thousands_each_is_found_until_it_is_forgotten);

@@ -1316,21 +1316,48 @@ random_cursor(struct unit_random *random)
 	return c;
 }
 
+/* The same, into a call under way. */
+static struct cursor
+random_inside(struct unit_random *random)
+{
+	struct cursor c = random_cursor(random);
+	c.inside = true;
+	c.call = (uint32_t)unit_next(random);
+	c.attempt = (uint32_t)unit_next(random);
+	c.trail = unit_next(random);
+	return c;
+}
+
+static size_t
+signed_bytes(bool inside)
+{
+	return inside ? CURSOR_MOST_BYTES : CURSOR_SIGNED_BYTES;
+}
+
+static size_t
+text_bytes(bool inside)
+{
+	return CRYPTO_BASE64_BYTES(signed_bytes(inside));
+}
+
 START_TEST(cursors_read_back)
 {
 	struct unit_random random = {unit_seed(3)};
 	for (int round = 0; round < 1000; round++) {
 		char text[CURSOR_TEXT_BYTES];
-		struct cursor c = random_cursor(&random), back;
+		struct cursor c = round % 2 == 0 ? random_cursor(&random) : random_inside(&random);
+		struct cursor back;
 		cursor_encode(&c, key, text);
-		ck_assert_uint_eq(strlen(text), CURSOR_TEXT_BYTES - 1);
+		ck_assert_uint_eq(strlen(text), text_bytes(c.inside) - 1);
 		ck_assert_uint_eq(
 		    strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				 "0123456789-_"),
 		    strlen(text));
 		ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_OK);
 		ck_assert(back.result == c.result && back.position == c.position);
-		ck_assert(back.fields == c.fields);
+		ck_assert(back.fields == c.fields && back.inside == c.inside);
+		ck_assert(back.call == c.call && back.attempt == c.attempt);
+		ck_assert(back.trail == c.trail);
 		ck_assert(back.limit == c.limit && back.format == c.format);
 		ck_assert_mem_eq(back.query, c.query, sizeof c.query);
 		ck_assert_mem_eq(back.consumer, c.consumer, sizeof c.consumer);
@@ -1364,28 +1391,53 @@ START_TEST(a_cursor_does_not_show_its_position)
 }
 END_TEST
 
+/* Nor of what is known of a call: two cursors that differ in nothing else differ all over. */
+START_TEST(a_cursor_does_not_show_what_is_known_of_a_call)
+{
+	struct unit_random random = {unit_seed(8)};
+	char text[CURSOR_TEXT_BYTES];
+	uint8_t one[CURSOR_MOST_BYTES], other[CURSOR_MOST_BYTES];
+	struct cursor c = random_inside(&random);
+	cursor_encode(&c, key, text);
+	ck_assert(crypto_unbase64(text, strlen(text), one, sizeof one));
+	for (int round = 0; round < 3; round++) {
+		struct cursor d = c;
+		d.call ^= round == 0;
+		d.attempt ^= round == 1;
+		d.trail ^= round == 2;
+		cursor_encode(&d, key, text);
+		ck_assert(crypto_unbase64(text, strlen(text), other, sizeof other));
+		for (size_t at = 9; at < 33; at += 4)
+			ck_assert(memcmp(one + at, other + at, 4) != 0);
+		ck_assert_mem_eq(one + 33, other + 33, CURSOR_MOST_BYTES - 33 - 16);
+	}
+}
+END_TEST
+
+/* 0: an ordinary one, 1: one into a call */
 START_TEST(refuses_a_cursor_with_any_bit_flipped)
 {
 	struct unit_random random = {unit_seed(4)};
 	char text[CURSOR_TEXT_BYTES];
-	struct cursor c = random_cursor(&random), back;
+	struct cursor c = _i == 0 ? random_cursor(&random) : random_inside(&random), back;
+	size_t byte_count = signed_bytes(c.inside);
 	cursor_encode(&c, key, text);
 	for (size_t i = 0; i < strlen(text); i++) {
 		for (int bit = 0; bit < 8; bit++) {
 			char flipped[CURSOR_TEXT_BYTES];
 			memcpy(flipped, text, sizeof text);
 			flipped[i] = (char)(flipped[i] ^ 1 << bit);
-			ck_assert_msg(cursor_decode(flipped, sizeof text - 1, key, &back) ==
-					  STATUS_BAD_CURSOR,
+			ck_assert_msg(
+			    cursor_decode(flipped, strlen(text), key, &back) == STATUS_BAD_CURSOR,
 			    "%s: bit %d of character %zu, %x", text, bit, i, (unsigned)text[i]);
 		}
 	}
-	uint8_t bytes[CURSOR_SIGNED_BYTES];
-	ck_assert(crypto_unbase64(text, strlen(text), bytes, sizeof bytes));
-	for (size_t i = 0; i < sizeof bytes * 8; i++) {
+	uint8_t bytes[CURSOR_MOST_BYTES];
+	ck_assert(crypto_unbase64(text, strlen(text), bytes, byte_count));
+	for (size_t i = 0; i < byte_count * 8; i++) {
 		char flipped[CURSOR_TEXT_BYTES];
 		bytes[i / 8] = (uint8_t)(bytes[i / 8] ^ 1u << i % 8);
-		crypto_base64(bytes, sizeof bytes, flipped, sizeof flipped);
+		crypto_base64(bytes, byte_count, flipped, sizeof flipped);
 		bytes[i / 8] = (uint8_t)(bytes[i / 8] ^ 1u << i % 8);
 		ck_assert_msg(
 		    cursor_decode(flipped, strlen(flipped), key, &back) == STATUS_BAD_CURSOR,
@@ -1399,7 +1451,7 @@ START_TEST(refuses_a_cursor_of_another_length_key_or_alphabet)
 	static const uint8_t other_key[SHA256_BYTES] = {1, 2, 4};
 	struct unit_random random = {unit_seed(5)};
 	char text[CURSOR_TEXT_BYTES + 2];
-	struct cursor c = random_cursor(&random), back;
+	struct cursor c = _i == 0 ? random_cursor(&random) : random_inside(&random), back;
 	cursor_encode(&c, key, text);
 	size_t len = strlen(text);
 	ck_status(cursor_decode(text, len, other_key, &back), STATUS_BAD_CURSOR);
@@ -1462,6 +1514,8 @@ START_TEST(refuses_what_was_signed_for_another_purpose_or_format)
 	sign_by_hand("posturegate cursor", 2, text);
 	ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_OK);
 	ck_assert_uint_eq(back.limit, 1);
+	sign_by_hand("posturegate cursor", 3, text); /* that of another length */
+	ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_BAD_CURSOR);
 	sign_by_hand("posturegate cursor", 1, text);
 	ck_status(cursor_decode(text, strlen(text), key, &back), STATUS_BAD_CURSOR);
 	sign_by_hand("posturegate tokens", 2, text);
@@ -1711,8 +1765,9 @@ main(void)
 	TCase *cursors = tcase_create("cursor");
 	tcase_add_test(cursors, cursors_read_back);
 	tcase_add_test(cursors, a_cursor_does_not_show_its_position);
-	tcase_add_test(cursors, refuses_a_cursor_with_any_bit_flipped);
-	tcase_add_test(cursors, refuses_a_cursor_of_another_length_key_or_alphabet);
+	tcase_add_test(cursors, a_cursor_does_not_show_what_is_known_of_a_call);
+	tcase_add_loop_test(cursors, refuses_a_cursor_with_any_bit_flipped, 0, 2);
+	tcase_add_loop_test(cursors, refuses_a_cursor_of_another_length_key_or_alphabet, 0, 2);
 	tcase_add_test(cursors, refuses_a_signed_cursor_that_makes_no_sense);
 	tcase_add_test(cursors, refuses_what_was_signed_for_another_purpose_or_format);
 	suite_add_tcase(suite, cursors);

@@ -3,7 +3,7 @@ if HAVE_CHECK
 UNIT_TESTS = \
 	tests/unit/check_base tests/unit/check_breadth tests/unit/check_budget tests/unit/check_cache \
 	tests/unit/check_codec tests/unit/check_cors tests/unit/check_credential tests/unit/check_demand \
-	tests/unit/check_export tests/unit/check_flight \
+	tests/unit/check_early tests/unit/check_export tests/unit/check_flight \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_hosts tests/unit/check_implies tests/unit/check_legacy tests/unit/check_memory \
 	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
@@ -39,6 +39,10 @@ tests_unit_check_credential_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CH
 tests_unit_check_demand_SOURCES = tests/unit/check_demand.c tests/unit/unit.h
 tests_unit_check_demand_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_demand_LDADD = libfetch.a $(BASE_LIBS) $(CHECK_LIBS)
+tests_unit_check_early_SOURCES = tests/unit/check_early.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_early_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_early_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
+	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_export_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_export_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \

@@ -44,8 +44,7 @@ OLD_PATHS = {
 }
 # Forms of a value that is 0 or 1.
 OLD_FLAGS = ("FLAG", "EVIDENCE", "EXTENDED", "COMPRESSION")
-# Words that are known and refused: so far, and by an answer that has no such form.
-REFUSED = {"partial|true"}
+# Words that are refused by an answer that has no such form.
 NOT_TAKEN = {"/admin/v1/migration|format|ndjson"}
 
 
@@ -187,7 +186,7 @@ def parameters_of_table(paths):
                         bounds = f"{path}|{name} from {least} to {limits.get(most, most)}"
                         found[bounds] = f"{PARAMETERS}:{line}"
     return {k: at for k, at in found.items()
-            if k not in NOT_TAKEN and k.partition("|")[2] not in REFUSED}
+            if k not in NOT_TAKEN}
 
 
 def parameters_of(document):
