@@ -12,7 +12,7 @@
 #include "gateway/base/log.h"
 
 /* What an environment of this format has in meta under "format": a name and the version. */
-static const uint8_t format[8] = {'P', 'G', 'S', 'T', 1, 0, 0, 0};
+static const uint8_t format[8] = {'P', 'G', 'S', 'T', 2, 0, 0, 0};
 static const char last_id_key[] = "last_id";
 
 #define SPARE_READERS 32
@@ -188,6 +188,7 @@ cache_open(const struct cache_options *o, int64_t now_wall_ms, struct cache **re
 		goto out;
 	c->size_bytes = o->size_bytes;
 	c->cursor_grace_ms = o->cursor_grace_ms;
+	c->twins = o->twins;
 	lock_init(&c->writing, LOCK_CACHE_WRITE);
 	lock_init(&c->results, LOCK_CACHE_RESULTS);
 	st = folder_open(&c->folder, o->dir, &reason);
@@ -197,6 +198,10 @@ cache_open(const struct cache_options *o, int64_t now_wall_ms, struct cache **re
 		goto out;
 	reason = "its results cannot be listed";
 	st = take_stock(c);
+	if (st == STATUS_OK && !writer_start(c)) {
+		reason = "out of threads";
+		st = STATUS_NO_MEMORY;
+	}
 out:
 	if (st != STATUS_OK) {
 		log_event(LOG_ERROR, "store-refused", "dir=%s reason=%s",
@@ -225,6 +230,8 @@ free_idle(struct cache *c)
 			view_free(v);
 		cache_release(shelf_take(&c->recent, i));
 	}
+	while (c->packer_count > 0)
+		packer_free(c->packers[--c->packer_count]);
 	while (c->idle_oldest != NULL) {
 		struct cache_result *r = c->idle_oldest;
 		c->idle_oldest = r->newer;
@@ -238,6 +245,7 @@ cache_close(struct cache *c)
 	if (c == NULL)
 		return;
 	assert(c->stages == NULL);
+	writer_stop(c);
 	free_idle(c);
 	env_close(c->env);
 	folder_close(&c->folder);
@@ -344,7 +352,7 @@ result_new(struct cache *c, struct cache_manifest *m, struct cache_result **ret)
 	if (m->records > SIZE_MAX / 64)
 		return STATUS_NO_MEMORY;
 	/* calloc() gives untouched pages for a large map: what is never read costs nothing */
-	size_t words = (size_t)m->records / 32 + 1;
+	size_t words = 3 * (size_t)m->records / 64 + 1;
 	struct cache_result *r = calloc(1, sizeof *r);
 	uint64_t *first = firsts_new(m);
 	_Atomic uint64_t *verified = calloc(words, sizeof *verified);
@@ -427,12 +435,20 @@ used(struct cache_result *r, int64_t now_wall_ms)
 		atomic_store_explicit(&r->used_ms, now_wall_ms, memory_order_relaxed);
 }
 
+struct cache_result *
+result_hold_locked(struct cache *c, struct catalogue_entry *e)
+{
+	struct cache_result *r = e->open;
+	lock_assert_held(&c->results);
+	if (atomic_fetch_add(&r->holders, 1) == 0)
+		idle_unlink_locked(c, r);
+	return r;
+}
+
 static struct cache_result *
 hold_locked(struct cache *c, struct catalogue_entry *e, int64_t now_wall_ms)
 {
-	struct cache_result *r = e->open;
-	if (atomic_fetch_add(&r->holders, 1) == 0)
-		idle_unlink_locked(c, r);
+	struct cache_result *r = result_hold_locked(c, e);
 	used(r, now_wall_ms);
 	return r;
 }

@@ -104,6 +104,13 @@ struct cache_manifest {
 
 /* --- life */
 
+/* When twins are made: the forms of fragments that gzip pages are put together from. */
+enum cache_twins {
+	CACHE_TWINS_OFF,
+	CACHE_TWINS_LAZY,   /* cache_make_twins(), for results of which some were missed */
+	CACHE_TWINS_INGEST, /* with what they are of, and lazily where they are missed */
+};
+
 struct cache_options {
 	/* made with mode 0700 if it is not there */
 	const char *dir;
@@ -114,6 +121,7 @@ struct cache_options {
 	unsigned readers;
 	/* how long a replaced result is kept for cursors, sliding with use */
 	int64_t cursor_grace_ms;
+	enum cache_twins twins;
 };
 
 /* Opens or makes the store: refuses network file systems, locks out a second process, inspects the
@@ -201,6 +209,9 @@ enum status cache_part_add(struct cache_part *p, const struct row *row, const vo
 /* Commits what is waiting: call it when LIMIT_COMMIT_MS have passed since the last commit, and at
  * the end. Nothing waiting: no commit. */
 enum status cache_part_commit(struct cache_part *p) NODISCARD;
+/* The same as the last commit of a part that is whole: its last fragment gets its twin too, which
+ * those that still fill do not. */
+enum status cache_part_end(struct cache_part *p) NODISCARD;
 /* Records added so far, committed or not; and what stands in a manifest for this part. */
 struct cache_part_info cache_part_info(const struct cache_part *p);
 /* Frees the handle. What was not committed is lost. NULL is fine. */
@@ -257,6 +268,35 @@ enum status cache_view_rows(struct cache_view *v, const struct cache_source *src
 enum status cache_view_bodies(struct cache_view *v, const struct cache_source *src,
     const struct row *rows, size_t n, const char **ret_bytes, size_t *ret_len,
     size_t *ret_covered) NODISCARD;
+/* Fragment number `number` of the part, as rows name it: all its bodies, joined by commas. */
+struct cache_fragment {
+	const char *bytes;
+	size_t len, records;
+};
+enum status cache_view_fragment(struct cache_view *v, const struct cache_source *src,
+    uint32_t number, struct cache_fragment *ret) NODISCARD;
+/* Whether the first rows of rows[0..n), as a view gave them, are those of a whole fragment that has
+ * so many records and bytes. */
+bool cache_rows_fill(const struct row *rows, size_t n, size_t records, size_t len);
+
+/* The twin of a fragment: its content as a run of raw deflate that ends at a byte's end and is not
+ * the last of its stream. That of a number that is chained has a comma before its content, and can
+ * only stand directly behind the whole content of the fragment before. */
+struct cache_twin {
+	const void *run;
+	size_t run_len;
+	uint32_t crc; /* of what it inflates to */
+	size_t content_bytes;
+	size_t records;
+};
+bool cache_twin_is_chained(uint32_t number);
+/* Damage is logged, and no harm to the result: the fragment is there.
+ *   STATUS_NOT_FOUND  there is none, or none whose checksum is right
+ *   STATUS_CORRUPT    the store's own pages are damaged where it stands: it cannot be replaced */
+enum status cache_view_twin(struct cache_view *v, const struct cache_source *src, uint32_t number,
+    struct cache_twin *ret) NODISCARD;
+/* A page has missed a twin of it: cache_make_twins() may make them. Costs nothing. */
+void cache_want_twins(struct cache_result *r);
 /* The same rows with their memos. */
 struct cache_block {
 	const struct row *rows;
@@ -277,6 +317,11 @@ const uint8_t *cache_block_memo(const struct cache_block *b, const struct row *r
  *   STATUS_STORE_FULL, STATUS_STORE_FAILED (the store is fenced), STATUS_CORRUPT (damage was met:
  *   the store is fenced from now on, and the next start sets it aside), STATUS_NO_MEMORY */
 enum status cache_sweep(struct cache *c, int64_t now_wall_ms, bool *ret_more) NODISCARD;
+
+/* Makes some of the twins that are missing or damaged of one of the results that they are wanted of,
+ * as long as that evicts nothing; does nothing without a cause. *ret_more: call again soon. For one
+ * thread. Fails as cache_sweep() does. */
+enum status cache_make_twins(struct cache *c, bool *ret_more) NODISCARD;
 
 /* Drops every result in which the policy occurs (0: every result), for good when it returns.
  * Results in use stay readable for their holders. Fails as cache_sweep() does. */

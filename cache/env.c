@@ -47,6 +47,7 @@ static const char *const db_names[ENV_DB_COUNT] = {
     [ENV_QUERIES] = "queries",
     [ENV_ROWS] = "rows",
     [ENV_BODIES] = "bodies",
+    [ENV_TWINS] = "twins",
     [ENV_BY_POLICY] = "by_policy",
     [ENV_EXPIRY] = "expiry",
     [ENV_LOOSE] = "loose",
@@ -447,6 +448,18 @@ env_get(struct env_txn *t, enum env_db db, const void *key, size_t key_len, stru
 		return false;
 	MDB_val k = val(key, key_len), v;
 	return found(t, mdb_get(t->txn, t->env->dbs[db], &k, &v)) && give(t, &v, ret);
+}
+
+bool
+env_try(struct env_txn *t, enum env_db db, const void *key, size_t key_len, struct env_bytes *ret,
+    bool *ret_sound)
+{
+	enum status before = t->st;
+	assert(!t->writes);
+	bool there = env_get(t, db, key, key_len, ret);
+	*ret_sound = t->st == STATUS_OK;
+	t->st = before;
+	return there;
 }
 
 static bool

@@ -33,6 +33,7 @@ enum env_db {
 	ENV_QUERIES,
 	ENV_ROWS,
 	ENV_BODIES,
+	ENV_TWINS,
 	ENV_BY_POLICY,
 	ENV_EXPIRY,
 	ENV_LOOSE,
@@ -102,6 +103,10 @@ enum status env_txn_status(const struct env_txn *t);
 /* These give false where there is nothing, and after a failure. */
 bool env_get(
     struct env_txn *t, enum env_db db, const void *key, size_t key_len, struct env_bytes *ret);
+/* The same for a value that one can do without: after a failure the transaction goes on. Only where
+ * nothing is written. *ret_sound false: what was met cannot be trusted, nor be replaced. */
+bool env_try(struct env_txn *t, enum env_db db, const void *key, size_t key_len,
+    struct env_bytes *ret, bool *ret_sound);
 /* The first entry whose key is not below `key` */
 bool env_seek(struct env_txn *t, enum env_db db, const void *key, size_t key_len,
     struct env_bytes *ret_key, struct env_bytes *ret);

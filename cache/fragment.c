@@ -12,15 +12,16 @@ fragment_bytes(size_t content_len)
 }
 
 void
-fragment_encode(
-    uint8_t *out, const struct data_key *key, size_t count, const void *content, size_t len)
+fragment_encode(uint8_t *out, const struct data_key *key, size_t count, const void *content,
+    size_t len, uint32_t crc)
 {
 	bytes_put_u32(out, MAGIC);
 	bytes_put_u32(out + 8, (uint32_t)count);
 	bytes_put_u32(out + 12, (uint32_t)len);
 	if (len > 0)
 		memcpy(out + FRAGMENT_HEADER_BYTES, content, len);
-	bytes_put_u32(out + 4, data_checksum(key, out, fragment_bytes(len)));
+	uint32_t begin = data_checksum(key, out, FRAGMENT_HEADER_BYTES);
+	bytes_put_u32(out + 4, codec_crc32_combine(begin, crc, len));
 }
 
 enum status

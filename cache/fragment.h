@@ -27,9 +27,9 @@ struct fragment {
 };
 
 size_t fragment_bytes(size_t content_len);
-/* Writes fragment_bytes(len) bytes to out. */
-void fragment_encode(
-    uint8_t *out, const struct data_key *key, size_t count, const void *content, size_t len);
+/* Writes fragment_bytes(len) bytes to out. crc: the content's CRC-32. */
+void fragment_encode(uint8_t *out, const struct data_key *key, size_t count, const void *content,
+    size_t len, uint32_t crc);
 /* Borrows from `bytes`. The checksum is only looked at if a key is given; without one the caller
  * has verified these bytes before. STATUS_CORRUPT if they are no fragment. */
 enum status fragment_decode(

@@ -2,12 +2,14 @@
  *
  *     cache.c    life, finding results, the table of open ones, queries
  *     view.c     reading rows, bodies and memos
- *     stage.c    making a result
+ *     stage.c    making a result: beginning and publishing; part.c: its records, in batches (batch.c),
+ *                which writer.c writes
+ *     twins.c    ready-made gzip of what is stored, afterwards
  *     sweep.c    removing results and data
  *     note.c     small named things
- *     env.c      LMDB; rows.c, fragment.c, manifest.c: bytes on disk; catalogue.c; folder.c
+ *     env.c      LMDB; rows.c, fragment.c, twin.c, manifest.c: bytes on disk; catalogue.c; folder.c
  *
- * Two locks: `writing` around every write transaction, and `results` around what is in memory.
+ * Two locks, but for the writer's queue: `writing` around every write transaction, and `results` around what is in memory.
  * `writing` is taken first. `results` is never held over a disk access.
  *
  * A hit takes neither. Views that nobody uses, and results that were lately used, lie on shelves.
@@ -18,6 +20,7 @@
 #ifndef CACHE_STORE_H
 #define CACHE_STORE_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "cache/cache.h"
@@ -26,14 +29,36 @@
 #include "cache/folder.h"
 #include "cache/shelf.h"
 #include "gateway/base/arena.h"
+#include "gateway/base/limits.h"
 #include "gateway/base/lock.h"
+
+#define PACKERS_KEPT 2
+
+/* A normalised body may be longer than the record that it came from, and so may a memo. */
+#define BODY_MAX_BYTES (2 * LIMIT_RECORD_BYTES)
+#define MEMO_MAX_BYTES (2 * LIMIT_RECORD_BYTES)
+
+struct batch;
+
+/* The thread that writes batches, and its queue. */
+struct writer {
+	pthread_t thread;
+	bool running;
+	struct lock lock;
+	pthread_cond_t changed;
+	/* under the lock */
+	struct batch *first;
+	bool stopping;
+};
 
 struct cache {
 	struct folder folder;
 	struct env *env;
 	uint64_t size_bytes;
 	int64_t cursor_grace_ms;
+	enum cache_twins twins;
 
+	struct writer writer;
 	struct lock writing;
 	int64_t readers_checked_ms; /* wall */
 
@@ -48,16 +73,31 @@ struct cache {
 	size_t stage_count;
 	uint64_t last_id;
 	bool fence_told;
+	struct packer *packers[PACKERS_KEPT]; /* that nobody uses */
+	size_t packer_count;
+};
+
+struct cache_stage {
+	struct cache *cache;
+	struct cache_stage_events events;
+	uint64_t id;
+	bool marked;                       /* its loose record is in the store; under `writing` */
+	struct cache_stage *next, *before; /* under `results` */
 };
 
 struct cache_result {
 	struct cache *cache;
 	struct cache_manifest *m;
 	uint64_t *first; /* part_count + 1: the ordinal at which each part begins, and the end */
-	/* Two bits for each record: 2 * (first[part] + fragment) for a fragment whose checksum was
-	 * verified, and the next bit likewise for a row block. Neither has greater numbers than
-	 * the part has records. */
+	/* Three bits for each record: 3 * (first[part] + fragment) for a fragment whose checksum was
+	 * verified, and the next ones likewise for a row block and a twin. None has greater numbers
+	 * than the part has records. */
 	_Atomic uint64_t *verified;
+	_Atomic bool wants_twins;      /* a page missed one */
+	_Atomic bool twin_damage_told; /* once is enough: they are made anew */
+	/* the janitor's: where it goes on making them */
+	size_t twins_part;
+	uint32_t twins_number;
 	size_t memory_bytes;
 	atomic_size_t holders;   /* from 0 to 1 and back under `results` */
 	atomic_bool doomed;      /* set under `results` */
@@ -103,6 +143,8 @@ struct expiry_key expiry_of_query(int64_t wall_ms, const uint8_t digest[SHA256_B
 enum status result_new(
     struct cache *c, struct cache_manifest *m, struct cache_result **ret) NODISCARD;
 void result_free(struct cache_result *r);
+/* With `results` held: a handle to an open result, which does not count as use. */
+struct cache_result *result_hold_locked(struct cache *c, struct catalogue_entry *e);
 /* Damage was found in it: it is not found again, and the sweep removes it. Logs. */
 void result_quarantine(struct cache *c, uint64_t id, const char *what);
 /* With `results` held: when it was last used, as far as is known. */
@@ -131,10 +173,27 @@ uint64_t store_current(struct env_txn *t, const uint8_t digest[SHA256_BYTES]);
 /* With `results` held: whether the id is an open stage's. */
 bool stage_is_open_locked(const struct cache *c, uint64_t id);
 
+/* --- writer.c */
+
+bool writer_start(struct cache *c) NODISCARD; /* false: out of threads */
+/* Writes what it still has. Nothing happens if it was not started. */
+void writer_stop(struct cache *c);
+/* Its maker leaves it alone until writer_wait() has come back. */
+void writer_submit(struct cache *c, struct batch *b);
+/* Until it is not with the writer (any more): how it ended; STATUS_OK if it never was there. */
+enum status writer_wait(struct cache *c, const struct batch *b) NODISCARD;
+
 /* --- sweep.c */
 
 /* Makes sure that `bytes` more fit into the quota, evicting if need be. With `writing` held.
  *   STATUS_STORE_FULL  nothing more can be evicted */
 enum status sweep_make_room(struct cache *c, uint64_t bytes) NODISCARD;
+/* Whether they fit without evicting anything, now or soon. */
+bool sweep_has_room(struct cache *c, uint64_t bytes);
+
+/* --- twins.c: packers are large, and few threads need one at a time */
+
+struct packer *packer_borrow(struct cache *c) NODISCARD; /* NULL when out of memory */
+void packer_give_back(struct cache *c, struct packer *p);
 
 #endif

@@ -301,7 +301,8 @@ delete_data(struct env_txn *t, enum env_db db, const struct loose_key *prefix, s
 static bool
 delete_loose(struct env_txn *t, const struct loose_key *k, struct budget *b)
 {
-	if (!spend(b, 0) || !delete_data(t, ENV_ROWS, k, b) || !delete_data(t, ENV_BODIES, k, b))
+	if (!spend(b, 0) || !delete_data(t, ENV_ROWS, k, b) || !delete_data(t, ENV_BODIES, k, b) ||
+	    !delete_data(t, ENV_TWINS, k, b))
 		return false;
 	env_del(t, ENV_LOOSE, k->bytes, k->len);
 	return true;
@@ -384,6 +385,14 @@ evict_above_high_water(struct cache *c, bool *ret_more)
 	if (st == STATUS_OK && used > c->size_bytes / 100 * HIGH_WATER_PERCENT)
 		st = evict_one(c, ret_more);
 	return st;
+}
+
+bool
+sweep_has_room(struct cache *c, uint64_t bytes)
+{
+	uint64_t used;
+	return used_bytes(c, &used) == STATUS_OK &&
+	       used + bytes <= c->size_bytes / 100 * HIGH_WATER_PERCENT;
 }
 
 enum status

@@ -2,12 +2,15 @@
 #include "config.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 #include "cache/bytes.h"
 #include "cache/fragment.h"
 #include "cache/rows.h"
 #include "cache/store.h"
+#include "cache/twin.h"
 #include "gateway/base/limits.h"
+#include "gateway/base/log.h"
 
 /* --- where things are */
 
@@ -69,14 +72,14 @@ struct check {
 	uint64_t bit;
 };
 
-enum check_kind { CHECK_FRAGMENT, CHECK_ROWS };
+enum check_kind { CHECK_FRAGMENT, CHECK_ROWS, CHECK_TWIN, CHECK_KINDS };
 
 static struct check
 check_of(const struct cache_source *src, size_t part, uint32_t number, enum check_kind kind)
 {
 	if (src->result == NULL)
 		return (struct check){0};
-	uint64_t n = 2 * (src->result->first[part] + number) + kind;
+	uint64_t n = CHECK_KINDS * (src->result->first[part] + number) + kind;
 	return (struct check){
 	    .word = &src->result->verified[n / 64],
 	    .bit = UINT64_C(1) << n % 64,
@@ -251,6 +254,12 @@ cache_view_bodies(struct cache_view *v, const struct cache_source *src, const st
 	enum status st = find_fragment(v, src, rows[0].fragment, &f);
 	if (st != STATUS_OK)
 		return st;
+	if (cache_rows_fill(rows, n, f.count, f.len)) {
+		*ret_bytes = f.content;
+		*ret_len = f.len;
+		*ret_covered = f.count;
+		return STATUS_OK;
+	}
 	uint64_t begin = rows[0].body_at, end = begin + rows[0].body_len;
 	size_t covered = 1;
 	for (; covered < n; covered++) {
@@ -264,5 +273,68 @@ cache_view_bodies(struct cache_view *v, const struct cache_source *src, const st
 	*ret_bytes = f.content + begin;
 	*ret_len = (size_t)(end - begin);
 	*ret_covered = covered;
+	return STATUS_OK;
+}
+
+bool
+cache_rows_fill(const struct row *rows, size_t n, size_t records, size_t len)
+{
+	if (records > n || rows[0].body_at != 0)
+		return false;
+	const struct row *last = &rows[records - 1];
+	return last->fragment == rows[0].fragment &&
+	       (uint64_t)last->body_at + last->body_len == len;
+}
+
+enum status
+cache_view_fragment(struct cache_view *v, const struct cache_source *src, uint32_t number,
+    struct cache_fragment *ret)
+{
+	struct fragment f;
+	enum status st = find_fragment(v, src, number, &f);
+	if (st == STATUS_OK)
+		*ret = (struct cache_fragment){f.content, f.len, f.count};
+	return st;
+}
+
+/* --- twins */
+
+static void
+tell_damaged_twin(const struct cache_source *src)
+{
+	if (src->result == NULL ||
+	    atomic_exchange_explicit(&src->result->twin_damage_told, true, memory_order_relaxed))
+		return;
+	log_event(LOG_WARNING, "store-twin",
+	    "result=%" PRIu64 " note=\"a ready-made page is damaged, its records are not\"",
+	    src->id);
+}
+
+enum status
+cache_view_twin(
+    struct cache_view *v, const struct cache_source *src, uint32_t number, struct cache_twin *ret)
+{
+	size_t part = 0;
+	if (src->result != NULL) {
+		const struct cache_manifest *m = src->result->m;
+		part = part_of(src);
+		if (part == m->part_count || number >= m->parts[part].records)
+			return STATUS_NOT_FOUND;
+	}
+	struct env_bytes value;
+	struct data_key key = data_key(src->id, src->call, src->attempt, number);
+	bool sound;
+	if (!env_try(v->txn, ENV_TWINS, key.bytes, sizeof key.bytes, &value, &sound)) {
+		if (!sound)
+			tell_damaged_twin(src);
+		return sound ? STATUS_NOT_FOUND : STATUS_CORRUPT;
+	}
+	struct check check = check_of(src, part, number, CHECK_TWIN);
+	const struct data_key *verify = is_verified(&check) ? NULL : &key;
+	if (twin_decode(value.at, value.len, verify, number, ret) != STATUS_OK) {
+		tell_damaged_twin(src);
+		return STATUS_NOT_FOUND;
+	}
+	set_verified(&check);
 	return STATUS_OK;
 }

@@ -26,7 +26,8 @@ EXTRA_DIST += \
 	docs/decisions/0013-one-old-call-is-a-query-for-each-policy-and-streams.md \
 	docs/decisions/0014-a-narrow-query-waits-for-the-end-of-a-broader-fetch.md \
 	docs/decisions/0015-fetch-broad-when-others-ask-for-more.md \
-	docs/decisions/0016-a-walk-through-a-fetch-keeps-nothing-but-its-cursor.md
+	docs/decisions/0016-a-walk-through-a-fetch-keeps-nothing-but-its-cursor.md \
+	docs/decisions/0017-gzip-pages-are-stitched-from-twins.md
 
 if WITH_UNIT
 systemdsystemunit_DATA = docs/posturegate.service

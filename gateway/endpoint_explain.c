@@ -264,6 +264,9 @@ endpoint_explain(struct request *r)
 	if (st != STATUS_OK)
 		return request_problem_later(r, st, 0);
 	request_json_of_key(r);
+	response_vary(&r->response, "Accept-Encoding");
 	write_explanation(r, &e, &r->response.body);
+	if (r->conditions.gzip)
+		response_gzip(&r->response);
 	return STEP_respond;
 }

@@ -10,16 +10,20 @@
 #include "gateway/endpoints.h"
 #include "gateway/fetch/normalise.h"
 
+#define ETAG_BYTES sizeof "W/\"0123456789abcdef0123456789abcdef\""
+
 /* Strong: the same tag means the same bytes. A result never changes, so what picks the bytes of it
- * names them. */
+ * names them. That of gzip is weak: what is deflated on the way, because its twin is missing, says the same
+ * in bytes that are not always the twin's. */
 static void
-make_etag(const struct request *r, const struct endpoint_view *view, char tag[35])
+make_etag(const struct request *r, const struct endpoint_view *view, char tag[ETAG_BYTES])
 {
 	struct {
 		uint64_t result, position, fields, hide;
 		uint8_t consumer[8], grant[8], query[sizeof r->cursor.query];
 		uint32_t limit;
 		uint16_t form, by;
+		uint64_t gzip; /* is taken, where there is enough of it */
 	} parts = {
 	    .result = cache_manifest(r->source->result)->id,
 	    .position = view->position,
@@ -28,12 +32,17 @@ make_etag(const struct request *r, const struct endpoint_view *view, char tag[35
 	    .limit = view->limit,
 	    .form = (uint16_t)view->form,
 	    .by = (uint16_t)view->by,
+	    .gzip = r->conditions.gzip,
 	};
 	uint8_t mac[SHA256_BYTES];
 	memcpy(parts.consumer, r->consumer->tag, sizeof parts.consumer);
 	memcpy(parts.grant, r->consumer->grant, sizeof parts.grant);
 	memcpy(parts.query, r->walking ? r->cursor.query : r->source->digest, sizeof parts.query);
 	crypto_mac(r->gateway->signing_key, &parts, sizeof parts, mac);
+	if (r->conditions.gzip) {
+		*tag++ = 'W';
+		*tag++ = '/';
+	}
 	tag[0] = '"';
 	crypto_hex(mac, 16, tag + 1);
 	tag[33] = '"';
@@ -78,7 +87,7 @@ cache_headers(struct request *r, const char *etag)
 bool
 endpoint_not_modified(struct request *r, const struct endpoint_view *view)
 {
-	char etag[35];
+	char etag[ETAG_BYTES];
 	make_etag(r, view, etag);
 	cache_headers(r, etag);
 	/* of a POST a 304 would say nothing (RFC 9110 13.1.2) */
@@ -153,10 +162,13 @@ endpoint_page(struct request *r, struct page *p)
 	if (endpoint_not_modified(r, &view))
 		return STEP_respond;
 	response_header(&r->response, "Content-Type", "application/json");
+	p->takes_gzip = r->conditions.gzip;
 	buf_expect(&r->response.body, page_bytes(p));
 	st = one ? page_write_one(p, &r->response.body) : page_write(p, &r->response.body);
 	if (st != STATUS_OK)
 		return endpoint_failed(r, st);
+	if (p->gzip)
+		response_is_gzip(&r->response);
 	if (p->next[0] != '\0' && !keep_query(r))
 		return request_problem_later(r, STATUS_STORE_FAILED, 0);
 	if (p->next[0] != '\0')
@@ -228,6 +240,8 @@ export_headers(struct request *r)
 	enum query_format format = r->source->query.format;
 	cache_headers(r, NULL);
 	response_header(&r->response, "Content-Type", "%s", media_type(exports[format].media));
+	if (r->conditions.gzip)
+		response_is_gzip(&r->response);
 	if (format == FORMAT_CSV)
 		name_file(r);
 	/* a CSV has no other place to say so */
@@ -272,7 +286,9 @@ answer_whole(struct request *r, const struct answer *a)
 		return request_problem(r, STATUS_BAD_REQUEST,
 		    "A CSV of this size needs HTTP/1.1: in HTTP/1.0 nobody could tell its end from "
 		    "a broken transfer.");
-	return STEP_respond;
+	if (r->conditions.gzip)
+		st = response_gzip_all(&r->response);
+	return st == STATUS_OK ? STEP_respond : endpoint_failed(r, st);
 }
 
 void

@@ -22,5 +22,9 @@ endpoint_summary(struct request *r)
 		return request_problem(r, st,
 		    "A summary may have 250,000 objects and 8 MiB of them: count by less, or ask "
 		    "for fewer postures.");
-	return st == STATUS_OK ? STEP_respond : endpoint_failed(r, st);
+	if (st != STATUS_OK)
+		return endpoint_failed(r, st);
+	if (r->conditions.gzip)
+		response_gzip(&r->response);
+	return STEP_respond;
 }

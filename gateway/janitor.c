@@ -35,6 +35,16 @@ do_chores(struct janitor *j, int64_t now_ms)
 	}
 }
 
+/* Only where nothing has to be removed. */
+static enum status
+make_twins(struct janitor *j, bool *more)
+{
+	enum status st = cache_make_twins(j->cache, more);
+	if (st != STATUS_OK)
+		log_event(LOG_WARNING, "twins", "status=%s", status_info(st)->name);
+	return st;
+}
+
 static void *
 janitor_main(void *ctx)
 {
@@ -46,6 +56,8 @@ janitor_main(void *ctx)
 		enum status st = cache_sweep(j->cache, clock_wall_ms(), &more);
 		if (st != STATUS_OK)
 			log_event(LOG_WARNING, "sweep", "status=%s", status_info(st)->name);
+		if (st == STATUS_OK && !more)
+			st = make_twins(j, &more);
 		do_chores(j, clock_mono_ms());
 		lock_take(&j->lock);
 		if (!j->stopping)

@@ -1,6 +1,6 @@
 /* The janitor: one thread for upkeep that no request should pay for. Expiry, eviction, leftovers
- * of fetches; each round a bounded amount of work. Beside it the chores that it is given, each in its
- * turn.
+ * of fetches, ready-made gzip that pages have missed; each round a bounded amount of work. Beside it the
+ * chores that it is given, each in its turn.
  *
  * Threads: startup only.
  */

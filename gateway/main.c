@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/codec.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/log.h"
 #include "gateway/janitor.h"
@@ -356,11 +357,18 @@ make_store(struct parts *p)
 	if (!make_state_dir(s->state_dir) || snprintf(p->store_dir, sizeof p->store_dir, "%s/store",
 						 s->state_dir) >= (int)sizeof p->store_dir)
 		return false;
+	const enum cache_twins twins[] = {
+	    [TWINS_AUTO] = packer_is_fast() ? CACHE_TWINS_INGEST : CACHE_TWINS_LAZY,
+	    [TWINS_INGEST] = CACHE_TWINS_INGEST,
+	    [TWINS_LAZY] = CACHE_TWINS_LAZY,
+	    [TWINS_OFF] = CACHE_TWINS_OFF,
+	};
 	struct cache_options cache = {
 	    .dir = p->store_dir,
 	    .size_bytes = s->size_bytes,
 	    .readers = (unsigned)s->workers + FETCH_THREADS_MOST,
 	    .cursor_grace_ms = s->cursor_grace_ms,
+	    .twins = twins[s->twins],
 	};
 	return cache_open(&cache, clock_wall_ms(), &p->gateway.cache) == STATUS_OK &&
 	       keyfile_load(s->state_dir, &p->signing_key) == STATUS_OK;

@@ -185,5 +185,7 @@ partial_answer(struct request *r)
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s%s", r->source->fwd,
 	    leads ? "" : "; collapsed");
 	response_header(&r->response, "Link", "<%s?cursor=%s>; rel=\"next\"", e->path, e->next);
+	if (r->conditions.gzip)
+		response_gzip(&r->response);
 	return STEP_respond;
 }

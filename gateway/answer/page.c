@@ -60,14 +60,31 @@ page_result(const struct cache_manifest *m, bool restricted, struct buf *b)
 	buf_byte(b, '}');
 }
 
-enum status
-page_write(struct page *p, struct buf *b)
+typedef enum status write_f(struct page *p, struct buf *b, struct stitch *gzip);
+
+/* As it is, or as gzip: the same text. */
+static enum status
+write_body(struct page *p, write_f *write, struct buf *body)
+{
+	struct stitch gzip;
+	if (!p->takes_gzip)
+		return write(p, body, NULL);
+	stitch_init(&gzip, 2 * LIMIT_PAGE_BYTES + LIMIT_RECORD_BYTES, body);
+	enum status st = write(p, &gzip.text, &gzip);
+	if (st == STATUS_OK)
+		st = stitch_end(&gzip, LIMIT_GZIP_LEAST_BYTES, &p->gzip);
+	stitch_fini(&gzip);
+	return st;
+}
+
+static enum status
+write_page(struct page *p, struct buf *b, struct stitch *gzip)
 {
 	struct answer_span span;
 	struct cursor next = p->cursor;
 	buf_str_add(b, "{\"data\":[");
 	enum status st = answer_take(
-	    &p->answer, p->cursor.position, p->cursor.limit, LIMIT_PAGE_BYTES, b, &span);
+	    &p->answer, p->cursor.position, p->cursor.limit, LIMIT_PAGE_BYTES, b, gzip, &span);
 	if (st != STATUS_OK)
 		return st;
 	p->count = span.count;
@@ -86,12 +103,12 @@ page_write(struct page *p, struct buf *b)
 	return b->err;
 }
 
-enum status
-page_write_one(struct page *p, struct buf *b)
+static enum status
+write_one(struct page *p, struct buf *b, struct stitch *gzip)
 {
 	struct answer_span span;
 	buf_str_add(b, "{\"data\":");
-	enum status st = answer_take(&p->answer, 0, 1, LIMIT_PAGE_BYTES, b, &span);
+	enum status st = answer_take(&p->answer, 0, 1, LIMIT_PAGE_BYTES, b, gzip, &span);
 	if (st != STATUS_OK)
 		return st;
 	if (span.count == 0)
@@ -100,4 +117,16 @@ page_write_one(struct page *p, struct buf *b)
 	page_result(cache_manifest(p->answer.result), p->answer.filter.grant != NULL, b);
 	buf_byte(b, '}');
 	return b->err;
+}
+
+enum status
+page_write(struct page *p, struct buf *body)
+{
+	return write_body(p, write_page, body);
+}
+
+enum status
+page_write_one(struct page *p, struct buf *body)
+{
+	return write_body(p, write_one, body);
 }

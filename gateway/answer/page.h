@@ -16,12 +16,14 @@ struct page {
 	const uint8_t *key;   /* signs cursors */
 	const char *path;     /* where the walk goes on, e.g. "/v1/postures" */
 	uint64_t total;       /* answer_count(): of all pages */
+	bool takes_gzip;      /* whoever gets it */
 	/* out */
+	bool gzip; /* the body is one: it is large enough */
 	uint64_t count;
 	char next[CURSOR_TEXT_BYTES]; /* "" on the last page */
 };
 
-/* STATUS_OK, or what answer_take() says. */
+/* The body must be empty. STATUS_OK, or what answer_take() says. */
 enum status page_write(struct page *p, struct buf *body) NODISCARD;
 
 /* {"data":{…},"result":{…}}. STATUS_NOT_FOUND if no record matches. */

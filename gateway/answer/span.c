@@ -7,6 +7,8 @@
 /* a walk over all rows gives its read transaction back after so many blocks of them */
 #define BLOCKS_PER_VIEW 64
 
+/* --- walking */
+
 /* Walks the rows of a result, block by block. */
 struct walk {
 	const struct answer *a;
@@ -96,11 +98,39 @@ run_length(const struct walk *w, uint64_t most)
 	return run;
 }
 
+/* --- taking records */
+
+/* What has been taken so far. */
+struct taking {
+	struct buf *out;
+	struct stitch *gzip; /* NULL: none */
+	uint64_t count;
+	size_t bytes, most_bytes; /* of the text, as whoever gets it sees it */
+	/* what was put last, if it was a whole fragment */
+	bool after_whole;
+	uint32_t after_call, after_number;
+};
+
+static size_t
+room_left(const struct taking *t)
+{
+	return t->bytes < t->most_bytes ? t->most_bytes - t->bytes : 0;
+}
+
+static bool
+is_whole(const struct answer *a)
+{
+	return a->fields == 0 && a->hide == 0;
+}
+
+/* Appends the next records, as far as they stand side by side; a slice that would pass the limit of
+ * `room` bytes from `mark` on is taken record by record. */
 static enum status
-append(const struct walk *w, size_t most, size_t most_bytes, struct buf *out, size_t *ret_covered)
+append(const struct walk *w, size_t most, size_t mark, size_t room, struct buf *out,
+    size_t *ret_covered)
 {
 	const struct answer *a = w->a;
-	bool whole = a->fields == 0 && a->hide == 0;
+	bool whole = is_whole(a);
 	const char *bytes;
 	size_t len, covered;
 
@@ -108,8 +138,7 @@ append(const struct walk *w, size_t most, size_t most_bytes, struct buf *out, si
 	    w->view, &w->source, w->rows, whole ? most : 1, &bytes, &len, &covered));
 	if (st != STATUS_OK)
 		return st;
-	/* a slice that would pass the byte limit is taken record by record */
-	if (whole && covered > 1 && out->len + len > most_bytes) {
+	if (whole && covered > 1 && out->len - mark + len > room) {
 		st = there(
 		    cache_view_bodies(w->view, &w->source, w->rows, 1, &bytes, &len, &covered));
 		if (st != STATUS_OK)
@@ -124,46 +153,236 @@ append(const struct walk *w, size_t most, size_t most_bytes, struct buf *out, si
 	return st != STATUS_OK ? st : out->err;
 }
 
+/* As text. *ret_covered 0: the next record is one too many, it begins the next page. */
+static enum status
+take_text(const struct walk *w, struct taking *t, size_t run, size_t *ret_covered)
+{
+	size_t mark = t->out->len;
+	t->after_whole = false;
+	if (t->count > 0)
+		buf_byte(t->out, ',');
+	enum status st = append(w, run, mark, room_left(t), t->out, ret_covered);
+	size_t len = t->out->len - mark;
+	if (st != STATUS_OK)
+		return st;
+	if (t->count > 0 && len > room_left(t)) {
+		t->out->len = mark;
+		*ret_covered = 0;
+		return STATUS_OK;
+	}
+	t->bytes += len;
+	return STATUS_OK;
+}
+
+/* The records that follow are all of a fragment, and fit; it is worth a run of its own. */
+static bool
+takes_whole(const struct walk *w, const struct taking *t, size_t run, size_t records, size_t len)
+{
+	return len >= LIMIT_GZIP_LEAST_BYTES && cache_rows_fill(w->rows, run, records, len) &&
+	       len + (t->count > 0) <= room_left(t);
+}
+
+/* The form in which a fragment goes into this page: behind the one before it, or free. */
+struct form {
+	uint32_t number;
+	bool joined; /* chained to the one before, which was put last */
+	bool stored; /* there ought to be a twin of this form */
+};
+
+static struct form
+form_of(const struct walk *w, const struct taking *t)
+{
+	uint32_t number = w->rows[0].fragment;
+	bool chained = cache_twin_is_chained(number);
+	bool follows =
+	    t->after_whole && t->after_call == w->source.call && t->after_number + 1 == number;
+	return (struct form){number, chained && follows, !chained || follows};
+}
+
+static void
+put_comma(struct taking *t, const struct form *f)
+{
+	if (t->count > 0 && !f->joined) /* else it is part of the run */
+		buf_byte(t->out, ',');
+}
+
+/* What its twin says, or would say. */
+static enum status
+pack_fragment(const struct walk *w, struct taking *t, const struct form *form, size_t run,
+    size_t *ret_len, size_t *ret_covered)
+{
+	struct cache_fragment before = {0}, f;
+	enum status st = there(cache_view_fragment(w->view, &w->source, form->number, &f));
+	if (st != STATUS_OK)
+		return st;
+	if (!takes_whole(w, t, run, f.records, f.len))
+		return STATUS_NOT_FOUND;
+	if (form->stored)
+		cache_want_twins(w->a->result);
+	if (form->joined)
+		st = there(cache_view_fragment(w->view, &w->source, form->number - 1, &before));
+	if (st != STATUS_OK)
+		return st;
+	put_comma(t, form);
+	stitch_pack(t->gzip, before.bytes, before.len, form->joined ? "," : "", f.bytes, f.len);
+	*ret_len = f.len;
+	*ret_covered = f.records;
+	return STATUS_OK;
+}
+
+/* A whole fragment, ready-made where it is. STATUS_NOT_FOUND: the next records are none. */
+static enum status
+take_fragment(const struct walk *w, struct taking *t, size_t run, size_t *ret_covered)
+{
+	struct cache_twin twin;
+	struct form form = form_of(w, t);
+	size_t len;
+	if (w->rows[0].body_at != 0)
+		return STATUS_NOT_FOUND;
+	if (form.stored && cache_view_twin(w->view, &w->source, form.number, &twin) == STATUS_OK) {
+		len = twin.content_bytes - form.joined;
+		if (!takes_whole(w, t, run, twin.records, len))
+			return STATUS_NOT_FOUND;
+		put_comma(t, &form);
+		stitch_run(t->gzip, twin.run, twin.run_len, twin.crc, twin.content_bytes);
+		*ret_covered = twin.records;
+	} else {
+		enum status st = pack_fragment(w, t, &form, run, &len, ret_covered);
+		if (st != STATUS_OK)
+			return st;
+	}
+	t->bytes += len + (t->count > 0);
+	t->after_whole = true;
+	t->after_call = w->source.call;
+	t->after_number = form.number;
+	return STATUS_OK;
+}
+
+/* The next run of records, or a part of it; *ret_covered as take_text() has it. */
+static enum status
+take_some(const struct walk *w, struct taking *t, size_t run, size_t *ret_covered)
+{
+	enum status st = STATUS_NOT_FOUND;
+	if (t->gzip != NULL && is_whole(w->a)) {
+		stitch_ease(t->gzip);
+		st = take_fragment(w, t, run, ret_covered);
+	}
+	return st == STATUS_NOT_FOUND ? take_text(w, t, run, ret_covered) : st;
+}
+
+static enum status
+take(struct walk *w, struct taking *t, uint64_t most_records, bool *ret_end)
+{
+	for (;;) {
+		size_t covered;
+		enum status st = walk_to_match(w);
+		if (st == STATUS_NOT_FOUND) {
+			*ret_end = true;
+			return STATUS_OK;
+		}
+		if (st != STATUS_OK || t->count >= most_records ||
+		    (t->count > 0 && t->bytes >= t->most_bytes))
+			return st;
+		st = take_some(w, t, run_length(w, most_records - t->count), &covered);
+		if (st != STATUS_OK || covered == 0)
+			return st;
+		t->count += covered;
+		walk_skip(w, covered);
+	}
+}
+
+/* --- where a page ends */
+
+/* The number of the fragment that record `at` of a part is in, and whether it begins it. */
+static enum status
+fragment_of(const struct walk *w, const struct cache_source *source, uint64_t at,
+    uint32_t *ret_number, bool *ret_begins)
+{
+	const struct row *rows;
+	size_t count;
+	enum status st = there(cache_view_rows(w->view, source, at, &rows, &count));
+	if (st != STATUS_OK)
+		return st;
+	*ret_number = rows[0].fragment;
+	*ret_begins = rows[0].body_at == 0;
+	return STATUS_OK;
+}
+
+/* The first record in [low, high] whose fragment is not before `number`; that of high is not. */
+static enum status
+find_fragment(const struct walk *w, const struct cache_source *source, uint32_t number,
+    uint64_t low, uint64_t high, uint64_t *ret_at)
+{
+	while (low < high) {
+		uint64_t middle = low + (high - low) / 2;
+		uint32_t found;
+		bool begins;
+		enum status st = fragment_of(w, source, middle, &found, &begins);
+		if (st != STATUS_OK)
+			return st;
+		if (found < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_at = low;
+	return STATUS_OK;
+}
+
+/* A page of all records ends where a fragment does, so that the next one begins with one: with one
+ * whose twin is free, if that leaves half of what was asked for. */
+static enum status
+end_at_border(const struct walk *w, uint64_t from, uint64_t *most)
+{
+	size_t part;
+	uint64_t at, border;
+	uint32_t number;
+	bool begins;
+	if (!cache_locate(w->a->result, from + *most, &part, &at))
+		return STATUS_OK; /* the last page */
+	struct cache_source source = cache_source_part(w->a->result, part);
+	enum status st = fragment_of(w, &source, at, &number, &begins);
+	if (st != STATUS_OK || (begins && !cache_twin_is_chained(number)))
+		return st;
+	uint32_t free_one = number;
+	while (cache_twin_is_chained(free_one))
+		free_one--;
+	uint64_t low = at > *most ? at - *most : 0;
+	st = find_fragment(w, &source, free_one, low, at, &border);
+	if (st == STATUS_OK && 2 * (at - border) > *most)
+		st = find_fragment(w, &source, number, low, at, &border);
+	if (st == STATUS_OK)
+		*most -= at - border;
+	return st;
+}
+
+static bool
+takes_all(const struct answer *a)
+{
+	return is_whole(a) && a->matches == NULL && filter_passes_all(&a->filter);
+}
+
 enum status
 answer_take(const struct answer *a, uint64_t from, uint64_t most_records, size_t most_bytes,
-    struct buf *out, struct answer_span *ret)
+    struct buf *out, struct stitch *gzip, struct answer_span *ret)
 {
 	struct walk w = {.a = a, .at = from};
-	struct answer_span span = {0};
-	size_t begin = out->len;
+	struct taking t = {.out = out, .gzip = gzip, .most_bytes = most_bytes};
+	bool end = false;
 	enum status st = cache_view_open(a->cache, &w.view);
 	if (st != STATUS_OK)
 		return st;
-	for (;;) {
-		st = walk_to_match(&w);
-		if (st == STATUS_NOT_FOUND) {
-			span.end = true;
-			st = STATUS_OK;
-			break;
-		}
-		if (st != STATUS_OK || span.count >= most_records ||
-		    (span.count > 0 && out->len - begin >= most_bytes))
-			break;
-		size_t mark = out->len, covered;
-		if (span.count > 0)
-			buf_byte(out, ',');
-		st = append(&w, run_length(&w, most_records - span.count), begin + most_bytes, out,
-		    &covered);
-		if (st != STATUS_OK)
-			break;
-		if (span.count > 0 && out->len - begin > most_bytes) {
-			out->len = mark; /* one too many: it begins the next page */
-			break;
-		}
-		span.count += covered;
-		walk_skip(&w, covered);
-	}
-	span.next = w.at;
+	if (most_records >= 2 * LIMIT_FRAGMENT_RECORDS && takes_all(a))
+		st = end_at_border(&w, from, &most_records);
+	if (st == STATUS_OK)
+		st = take(&w, &t, most_records, &end);
 	cache_view_close(w.view);
 	if (st == STATUS_OK)
-		*ret = span;
+		*ret = (struct answer_span){.count = t.count, .next = w.at, .end = end};
 	return st;
 }
+
+/* --- rows alone */
 
 /* The rows of one block that match. */
 static enum status

@@ -2,7 +2,8 @@
  *
  * A page gets its records here, as runs
  * of JSON text joined by commas. Unfiltered and untransformed runs are copied as whole slices of
- * the store; nothing is looked at record by record.
+ * the store; nothing is looked at record by record. For a page as gzip the twins of these slices are
+ * copied, and only what has none is deflated: the ends of a filtered run, projected records.
  *
  * Threads: any. Opens short views of the cache; never while anything is written to a client.
  */
@@ -12,6 +13,7 @@
 #include "cache/cache.h"
 #include "gateway/answer/matches.h"
 #include "gateway/base/buf.h"
+#include "gateway/base/stitch.h"
 #include "gateway/query/filter.h"
 
 struct answer {
@@ -31,10 +33,13 @@ struct answer_span {
 };
 
 /* Appends records from ordinal `from` on, joined by commas: at most `most_records`, and no more
- * once most_bytes are passed (but at least one, if there is one).
+ * once most_bytes are passed (but at least one, if there is one). What takes all records whole, twice
+ * LIMIT_FRAGMENT_RECORDS or more of them, ends where a fragment of the store does: with up to half of
+ * them less, but never with none. gzip: `out` is its text, and whole fragments go into it ready-made;
+ * which records there are is the same. NULL: they are appended as they are.
  *   STATUS_OK, STATUS_CORRUPT, STATUS_STORE_FAILED, STATUS_OVERFLOW, STATUS_NO_MEMORY */
 enum status answer_take(const struct answer *a, uint64_t from, uint64_t most_records,
-    size_t most_bytes, struct buf *out, struct answer_span *ret) NODISCARD;
+    size_t most_bytes, struct buf *out, struct stitch *gzip, struct answer_span *ret) NODISCARD;
 
 /* Gives the rows that match, in their order and in runs, each borrowed for the call; within short
  * views, so `rows` may not wait for anything. Nothing is read but rows.

@@ -151,10 +151,9 @@ deflater_free(struct deflater *d)
 }
 
 static void
-deflater_run(
-    struct deflater *d, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+engine_deflate(
+    struct isal_zstream *z, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
 {
-	struct isal_zstream *z = &d->z;
 	assert(len <= ENGINE_MOST);
 	z->next_in = (uint8_t *)(uintptr_t)bytes; /* it is only read: the library lacks the const */
 	z->avail_in = (uint32_t)len;
@@ -171,6 +170,63 @@ deflater_run(
 		buf_used(out, DEFLATE_ROOM_BYTES - z->avail_out);
 	} while (z->avail_out == 0);
 	leave_isal();
+}
+
+static void
+deflater_run(
+    struct deflater *d, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+{
+	engine_deflate(&d->z, bytes, len, how, out);
+}
+
+/* Measured on simulated postures, 20 in a run with the run before as its history: the sizes of levels
+ * 1, 2 and 3 are as 1.02, 1 and 0.94, their speeds 940, 910 and 230 MB/s. */
+#define PACK_LEVEL 2
+
+struct packer {
+	struct isal_zstream z;
+	uint8_t room[ISAL_DEF_LVL2_MEDIUM];
+	uint8_t history[CODEC_HISTORY_BYTES];
+};
+
+static bool
+packer_init(struct packer *p)
+{
+	(void)p;
+	return true;
+}
+
+static void
+packer_fini(struct packer *p)
+{
+	(void)p;
+}
+
+static void
+packer_reset(struct packer *p, const uint8_t *history, size_t len)
+{
+	isal_deflate_init(&p->z);
+	p->z.level = PACK_LEVEL;
+	p->z.level_buf = p->room;
+	p->z.level_buf_size = sizeof p->room;
+	if (len == 0)
+		return;
+	memcpy(p->history, history, len); /* the library lacks the const */
+	int rc = isal_deflate_set_dict(&p->z, p->history, (uint32_t)len);
+	assert(rc == COMP_OK);
+	leave_isal();
+}
+
+static void
+packer_run(struct packer *p, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+{
+	engine_deflate(&p->z, bytes, len, how, out);
+}
+
+bool
+packer_is_fast(void)
+{
+	return true;
 }
 
 #else /* zlib */
@@ -255,7 +311,8 @@ engine_run(struct engine *e, const uint8_t *in, size_t in_len, uint8_t *out, siz
 uint32_t
 codec_crc32(uint32_t crc, const void *bytes, size_t len)
 {
-	return (uint32_t)crc32_z(crc, bytes, len);
+	/* without bytes, where there may be no pointer either, zlib begins anew */
+	return len > 0 ? (uint32_t)crc32_z(crc, bytes, len) : crc;
 }
 
 #define DEFLATE_LEVEL 1
@@ -280,11 +337,9 @@ deflater_free(struct deflater *d)
 }
 
 static void
-deflater_run(
-    struct deflater *d, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+engine_deflate(z_stream *z, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
 {
 	static const int flush[] = {Z_NO_FLUSH, Z_SYNC_FLUSH, Z_FINISH};
-	z_stream *z = &d->z;
 	assert(len <= ENGINE_MOST);
 	z->next_in = bytes;
 	z->avail_in = (uInt)len;
@@ -299,7 +354,132 @@ deflater_run(
 	} while (z->avail_out == 0);
 }
 
+static void
+deflater_run(
+    struct deflater *d, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+{
+	engine_deflate(&d->z, bytes, len, how, out);
+}
+
+struct packer {
+	z_stream z;
+};
+
+static bool
+packer_init(struct packer *p)
+{
+	return deflateInit2(&p->z, DEFLATE_LEVEL, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) ==
+	       Z_OK;
+}
+
+static void
+packer_fini(struct packer *p)
+{
+	deflateEnd(&p->z);
+}
+
+static void
+packer_reset(struct packer *p, const uint8_t *history, size_t len)
+{
+	deflateReset(&p->z);
+	if (len > 0)
+		deflateSetDictionary(&p->z, history, (uInt)len);
+}
+
+static void
+packer_run(struct packer *p, const void *bytes, size_t len, enum deflate_how how, struct buf *out)
+{
+	engine_deflate(&p->z, bytes, len, how, out);
+}
+
+bool
+packer_is_fast(void)
+{
+	return false;
+}
+
 #endif
+
+/* --- runs */
+
+struct packer *
+packer_new(void)
+{
+	/* not cleared: it is large, and what is not needed of it is never touched */
+	struct packer *p = malloc(sizeof *p);
+	if (p == NULL)
+		return NULL;
+	memset(&p->z, 0, sizeof p->z);
+	if (!packer_init(p)) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void
+packer_free(struct packer *p)
+{
+	if (p != NULL)
+		packer_fini(p);
+	free(p);
+}
+
+void
+packer_begin(struct packer *p, const void *history, size_t len)
+{
+	const uint8_t *from = history;
+	if (len > CODEC_HISTORY_BYTES) {
+		from += len - CODEC_HISTORY_BYTES;
+		len = CODEC_HISTORY_BYTES;
+	}
+	packer_reset(p, from, len);
+}
+
+void
+packer_add(struct packer *p, const void *bytes, size_t len, struct buf *out)
+{
+	if (len > 0)
+		packer_run(p, bytes, len, DEFLATE_MORE, out);
+}
+
+void
+packer_end(struct packer *p, struct buf *out)
+{
+	packer_run(p, NULL, 0, DEFLATE_FLUSH, out);
+}
+
+/* --- CRCs of contents that stand one behind the other
+ *
+ * A CRC is a polynomial over GF(2) modulo CRC_POLYNOMIAL, its first coefficient in the highest bit.
+ * Bytes that follow multiply it by x to the power of their bits. */
+
+#define CRC_POLYNOMIAL UINT32_C(0xedb88320)
+#define CRC_ONE (UINT32_C(1) << 31)      /* x^0 */
+#define CRC_X8 (UINT32_C(1) << (31 - 8)) /* x^8: one byte */
+
+static uint32_t
+crc_multiply(uint32_t a, uint32_t b)
+{
+	uint32_t product = 0;
+	for (uint32_t bit = CRC_ONE; bit != 0; bit >>= 1) {
+		product ^= (a & bit) != 0 ? b : 0;
+		b = b >> 1 ^ ((b & 1) != 0 ? CRC_POLYNOMIAL : 0);
+	}
+	return product;
+}
+
+uint32_t
+codec_crc32_combine(uint32_t crc, uint32_t next_crc, uint64_t next_len)
+{
+	uint32_t power = CRC_X8;
+	for (; next_len > 0; next_len >>= 1) {
+		if (next_len & 1)
+			crc = crc_multiply(power, crc);
+		power = crc_multiply(power, power);
+	}
+	return crc ^ next_crc;
+}
 
 /* --- out */
 

@@ -35,9 +35,11 @@
 
 /* --- the store */
 #define LIMIT_FRAGMENT_RECORDS 20                      /* measured: best trade of ratio against slack */
+#define LIMIT_TWIN_CHAIN 5                             /* every so many fragments one has a twin that can begin a page: a page of 100 */
+#define LIMIT_GZIP_LEAST_BYTES KIB                     /* answers below it are not worth it */
 #define LIMIT_FRAGMENT_BYTES (256 * KIB)               /* a fragment of large records closes early */
-#define LIMIT_ROW_BLOCK 4096                           /* rows in one block */
-#define LIMIT_COMMIT_BYTES (8 * MIB)                   /* a staging commit at the latest */
+#define LIMIT_ROW_BLOCK 4000                           /* rows in one block: whole fragments, and 94 pages of 4 KiB */
+#define LIMIT_COMMIT_BYTES (4 * MIB)                   /* a staging commit at the latest */
 #define LIMIT_COMMIT_MS 1000                           /* likewise */
 #define LIMIT_COMMIT_FIRST_MS 50                       /* between the first ones of a call; then twice as long each time */
 

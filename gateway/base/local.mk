@@ -14,6 +14,7 @@ libbase_a_SOURCES = \
 	gateway/base/lock.c gateway/base/lock.h gateway/base/lock_table.h \
 	gateway/base/log.c gateway/base/log.h \
 	gateway/base/status.c gateway/base/status.h gateway/base/status_table.h \
+	gateway/base/stitch.c gateway/base/stitch.h \
 	gateway/base/utf8.c gateway/base/utf8.h
 libbase_a_CFLAGS = $(AM_CFLAGS) $(ZLIB_CFLAGS) $(ISAL_CFLAGS) $(SODIUM_CFLAGS)
 BASE_LIBS = libbase.a $(ZLIB_LIBS) $(ISAL_LIBS) $(SODIUM_LIBS)

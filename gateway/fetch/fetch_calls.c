@@ -164,7 +164,7 @@ static enum status
 end_part(struct call *c, struct cache_part *part, enum status st)
 {
 	if (st == STATUS_OK)
-		st = cache_part_commit(part);
+		st = cache_part_end(part);
 	if (st == STATUS_OK) {
 		c->info = cache_part_info(part);
 		cache_part_close(part);

@@ -177,6 +177,93 @@ conditions_accept(const char *accept, const char *type)
 	return weight;
 }
 
+/* The weights of what one may choose from, in thousandths; -1: not named. */
+struct codings {
+	int gzip, identity, any;
+};
+
+/* A weight (RFC 9110 12.4.2), all of the text; -1 if it is none. */
+static int
+weight(const char *text, size_t len)
+{
+	int value = 0, unit = 100;
+	if (len == 0 || len > 5 || (text[0] != '0' && text[0] != '1') ||
+	    (len > 1 && text[1] != '.'))
+		return -1;
+	value = 1000 * (text[0] - '0');
+	for (size_t i = 2; i < len; i++, unit /= 10) {
+		if (text[i] < '0' || text[i] > '9')
+			return -1;
+		value += unit * (text[i] - '0');
+	}
+	return value <= 1000 ? value : -1;
+}
+
+/* What stands behind a coding: nothing, or its weight. -1 if it is neither. */
+static int
+weight_behind(const char *text, size_t len)
+{
+	const char *end = text + len;
+	text += strspn(text, " \t");
+	if (text >= end)
+		return 1000;
+	if (*text != ';')
+		return -1;
+	text++;
+	text += strspn(text, " \t");
+	if (end - text < 3 || (text[0] | 0x20) != 'q' || text[1] != '=')
+		return -1;
+	return weight(text + 2, (size_t)(end - text) - 2);
+}
+
+/* False if the element is malformed. Of one that comes twice the lower weight counts. */
+static bool
+add_coding(struct codings *c, const char *element, size_t len)
+{
+	static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
+				    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	struct {
+		const char *name;
+		int *weight;
+	} known[] = {
+	    {"gzip", &c->gzip}, {"x-gzip", &c->gzip}, {"identity", &c->identity}, {"*", &c->any}};
+	size_t name = strspn(element, token);
+	int w = name > 0 && name <= len ? weight_behind(element + name, len - name) : -1;
+	for (size_t i = 0; w >= 0 && i < ARRAY_LEN(known); i++)
+		if (is(element, name, known[i].name) &&
+		    (*known[i].weight < 0 || w < *known[i].weight))
+			*known[i].weight = w;
+	return w >= 0;
+}
+
+bool
+conditions_gzip(const char *const *lines, size_t count)
+{
+	struct codings c = {-1, -1, -1};
+	const char *element;
+	size_t len;
+	for (size_t i = 0; i < count; i++)
+		for (const char *at = lines[i]; next_element(&at, &element, &len);)
+			if (!add_coding(&c, element, len))
+				return false;
+	int gzip = c.gzip >= 0 ? c.gzip : c.any;
+	return gzip > 0 && gzip >= c.identity;
+}
+
+#define CODING_LINES 16 /* more of them are not looked at, and are as malformed */
+
+static bool
+takes_gzip(const struct fcgi *f)
+{
+	const char *lines[CODING_LINES];
+	unsigned count = fcgi_param_count(f, "HTTP_ACCEPT_ENCODING");
+	if (count > CODING_LINES)
+		return false;
+	for (unsigned i = 0; i < count; i++)
+		lines[i] = fcgi_param_at(f, "HTTP_ACCEPT_ENCODING", i);
+	return conditions_gzip(lines, count);
+}
+
 enum status
 conditions_read(struct conditions *c, const struct fcgi *f)
 {
@@ -194,6 +281,7 @@ conditions_read(struct conditions *c, const struct fcgi *f)
 		add_prefer(c, text);
 	text = fcgi_param(f, "HTTP_ACCEPT");
 	c->accept = text != NULL ? text : "";
+	c->gzip = takes_gzip(f);
 	return STATUS_OK;
 }
 
@@ -291,6 +379,8 @@ conditions_match(const struct conditions *c, const char *etag)
 {
 	const char *element;
 	size_t len;
+	if (etag[0] == 'W') /* the comparison is the weak one (RFC 9110 13.1.2) */
+		etag += 2;
 	for (const char *at = c->if_none_match; at != NULL && next_element(&at, &element, &len);) {
 		if (len == 1 && element[0] == '*')
 			return true;

@@ -19,6 +19,7 @@ struct conditions {
 	bool respond_async;
 	const char *if_none_match; /* borrowed; NULL: not given */
 	const char *accept;        /* borrowed; "": not given */
+	bool gzip;                 /* Accept-Encoding has it no less than the text as it is */
 };
 
 /* STATUS_OK, STATUS_BAD_REQUEST (one that is no list came twice). Directives that are malformed or unknown are taken for absent, as the RFCs have
@@ -27,6 +28,9 @@ enum status conditions_read(struct conditions *c, const struct fcgi *f) NODISCAR
 /* The weight that a value of Accept gives to a media type, in thousandths; 0: it is not acceptable.
  * The closest range decides (RFC 9110 12.5.1); parameters but the weight are not looked at. */
 unsigned conditions_accept(const char *accept, const char *type);
+/* Whether Accept-Encoding, in `count` lines, takes gzip, and does not like the text as it is better
+ * (RFC 9110 12.5.3). x-gzip is the same. False if any of it is malformed, and without any. */
+bool conditions_gzip(const char *const *lines, size_t count);
 /* The same as conditions_read() from texts (NULL: absent): pure, for tests. */
 void conditions_parse(
     struct conditions *c, const char *cache_control, const char *prefer, const char *if_none_match);

@@ -1,10 +1,15 @@
 #include "config.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "gateway/base/codec.h"
 #include "gateway/base/limits.h"
+#include "gateway/base/stitch.h"
 #include "gateway/front/response.h"
+
+static void packing_free(struct response_packing *p);
 
 #define RETRY_LATER_MS 5000 /* where nobody has said when another try makes sense */
 
@@ -25,6 +30,8 @@ response_reset(struct response *r)
 		buf_fini(&r->body); /* one large page must not cost its memory for ever */
 	else
 		buf_reset(&r->body);
+	packing_free(r->packing);
+	r->packing = NULL;
 	r->http = 200;
 	r->broken = false;
 }
@@ -32,6 +39,7 @@ response_reset(struct response *r)
 void
 response_fini(struct response *r)
 {
+	packing_free(r->packing);
 	buf_fini(&r->headers);
 	buf_fini(&r->body);
 }
@@ -86,6 +94,108 @@ response_vary(struct response *r, const char *name)
 	memmove(r->headers.data + at + added, r->headers.data + at, len - at);
 	memcpy(r->headers.data + at, ", ", 2);
 	memcpy(r->headers.data + at + 2, name, added - 2);
+}
+
+void
+response_is_gzip(struct response *r)
+{
+	response_header(r, "Content-Encoding", "gzip");
+}
+
+void
+response_gzip(struct response *r)
+{
+	struct stitch gzip;
+	struct buf packed;
+	bool is_gzip = false;
+	if (r->body.len < LIMIT_GZIP_LEAST_BYTES || r->body.err != STATUS_OK)
+		return;
+	buf_init(&packed, r->body.max);
+	stitch_init(&gzip, 0, &packed);
+	stitch_pack(&gzip, NULL, 0, "", r->body.data, r->body.len);
+	enum status st = stitch_end(&gzip, 0, &is_gzip);
+	stitch_fini(&gzip);
+	if (st == STATUS_OK) {
+		buf_fini(&r->body);
+		r->body = packed;
+		response_is_gzip(r);
+	} else {
+		buf_fini(&packed); /* it goes as it is */
+	}
+}
+
+/* What streams: pieces as they come, and what is made of them. */
+struct response_packing {
+	response_next_f *next;
+	void *ctx;
+	struct deflater *deflater;
+	struct buf piece;
+};
+
+static enum status
+next_packed(void *ctx, struct buf *piece, bool *ret_end)
+{
+	struct response_packing *p = ctx;
+	bool end = false;
+	buf_reset(&p->piece);
+	enum status st = p->next(p->ctx, &p->piece, &end);
+	if (st == STATUS_OK)
+		st = p->piece.err;
+	if (st != STATUS_OK)
+		return st;
+	deflater_add(p->deflater, p->piece.data, p->piece.len, piece);
+	if (end)
+		deflater_end(p->deflater, piece);
+	*ret_end = end;
+	return piece->err;
+}
+
+static void
+packing_free(struct response_packing *p)
+{
+	if (p == NULL)
+		return;
+	deflater_free(p->deflater);
+	buf_fini(&p->piece);
+	free(p);
+}
+
+static struct response_packing *
+packing_new(const struct response *r)
+{
+	struct response_packing *p = calloc(1, sizeof *p);
+	if (p == NULL)
+		return NULL;
+	p->next = r->next;
+	p->ctx = r->next_ctx;
+	buf_init(&p->piece, LIMIT_PIECE_BYTES);
+	p->deflater = deflater_new();
+	if (p->deflater == NULL) {
+		packing_free(p);
+		return NULL;
+	}
+	return p;
+}
+
+enum status
+response_gzip_all(struct response *r)
+{
+	struct buf packed;
+	struct response_packing *p = packing_new(r);
+	if (p == NULL)
+		return STATUS_NO_MEMORY;
+	r->packing = p;
+	buf_init(&packed, r->body.max);
+	deflater_add(p->deflater, r->body.data, r->body.len, &packed);
+	if (r->next == NULL)
+		deflater_end(p->deflater, &packed);
+	buf_fini(&r->body);
+	r->body = packed;
+	if (r->next != NULL) {
+		r->next = next_packed;
+		r->next_ctx = p;
+	}
+	return packed.err;
 }
 
 static void

@@ -24,7 +24,8 @@ struct response {
 	struct buf body;
 	response_next_f *next; /* what follows body: pieces, of a length that nobody knows */
 	void *next_ctx;
-	bool broken; /* a header was refused */
+	struct response_packing *packing; /* of what streams as gzip, else NULL */
+	bool broken;                      /* a header was refused */
 };
 
 void response_init(struct response *r);
@@ -35,6 +36,15 @@ void response_header(struct response *r, const char *name, const char *fmt, ...)
 
 /* The answer depends on this header of the request too: one more element of Vary. */
 void response_vary(struct response *r, const char *name);
+
+/* The body is gzip: Content-Encoding. */
+void response_is_gzip(struct response *r);
+/* Makes gzip of a body that stands there as it is, if it is large enough. */
+void response_gzip(struct response *r);
+/* Makes one gzip member of the body that stands there and of all that `next` gives, however little it
+ * is; the header is the caller's (response_is_gzip()). Where the transfer breaks, so does the member.
+ * STATUS_OVERFLOW, STATUS_NO_MEMORY */
+enum status response_gzip_all(struct response *r) NODISCARD;
 
 /* A problem (RFC 9457) in place of whatever was there. `detail` may be NULL; errors may be NULL.
  * retry_after_ms > 0: Retry-After, rounded up to seconds; a 503 always has one. extra: more

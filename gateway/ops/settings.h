@@ -31,6 +31,7 @@ struct settings_policy_freshness {
 };
 
 enum settings_legacy { LEGACY_STRICT, LEGACY_WARN, LEGACY_ALLOW };
+enum settings_twins { TWINS_AUTO, TWINS_INGEST, TWINS_LAZY, TWINS_OFF };
 enum settings_missing_batches { MISSING_VERIFY, MISSING_NOTE, MISSING_STRICT };
 enum settings_log_level {
 	SETTINGS_LOG_ERROR,
@@ -114,6 +115,7 @@ struct settings {
 	    *sca_versions; /* versions of this account that carry SCA beside 1.0, 2.0 */
 	size_t sca_version_count;
 	bool containment;
+	enum settings_twins twins;
 	int64_t follow_within_ms;
 	bool passed_includes_exceptions, scanned_since_holds, changed_since_holds;
 	enum settings_missing_batches missing_batches;

@@ -36,6 +36,10 @@ WORD(log_level, "debug", SETTINGS_LOG_DEBUG)
 WORD(missing_batches, "verify", MISSING_VERIFY)
 WORD(missing_batches, "note", MISSING_NOTE)
 WORD(missing_batches, "strict", MISSING_STRICT)
+WORD(twins, "auto", TWINS_AUTO)
+WORD(twins, "ingest", TWINS_INGEST)
+WORD(twins, "lazy", TWINS_LAZY)
+WORD(twins, "off", TWINS_OFF)
 WORD(legacy, "strict", LEGACY_STRICT)
 WORD(legacy, "warn", LEGACY_WARN)
 WORD(legacy, "allow", LEGACY_ALLOW)
@@ -60,6 +64,9 @@ SETTING(cache, keep_for, DURATION, freshness.keep_for_ms, "7d", 0, DAYS(3650),
 	"How long after that it is kept for the time in which the upstream fails.")
 SETTING(cache, containment, BOOL, containment, "true", 0, 0,
 	"Whether queries are answered out of the results of broader ones, where that is exact.")
+SETTING(cache, twins, CHOICE, twins, "auto", 0, 0,
+	"When the ready-made parts of gzip pages are stored: ingest with what is fetched, lazy once "
+	"pages have missed them, off never; auto is ingest where libisal is compiled in, else lazy.")
 SETTING(cache, follow_within, DURATION, follow_within_ms, "2m", 0, DAYS(1),
 	"A query waits for a broader one that is being fetched, in place of a fetch of its own, if "
 	"that is expected within this time, or before its own could begin; 0: it never does.")

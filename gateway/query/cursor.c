@@ -64,7 +64,7 @@ sign(const uint8_t *plain, bool inside, const uint8_t key[SHA256_BYTES], uint8_t
 	uint8_t message[sizeof purpose + PLAIN_MOST], mac[SHA256_BYTES];
 	memcpy(message, purpose, sizeof purpose);
 	memcpy(message + sizeof purpose, plain, plain_bytes(inside));
-	crypto_hmac(key, message, sizeof purpose + plain_bytes(inside), mac);
+	crypto_mac(key, message, sizeof purpose + plain_bytes(inside), mac);
 	memcpy(ret_mac, mac, MAC_BYTES);
 }
 
@@ -79,7 +79,7 @@ mask_position(uint8_t *plain, bool inside, const uint8_t key[SHA256_BYTES])
 	uint8_t message[sizeof mask_purpose + MAC_BYTES], mask[SHA256_BYTES];
 	memcpy(message, mask_purpose, sizeof mask_purpose);
 	memcpy(message + sizeof mask_purpose, mac, MAC_BYTES);
-	crypto_hmac(key, message, sizeof message, mask);
+	crypto_mac(key, message, sizeof message, mask);
 	for (size_t i = 0; i < hidden; i++)
 		plain[HIDDEN_AT + i] = (uint8_t)(plain[HIDDEN_AT + i] ^ mask[i]);
 }

@@ -13,6 +13,7 @@ E2E_TESTS = \
 	tests/e2e/test_faults.py \
 	tests/e2e/test_following.py \
 	tests/e2e/test_freshness.py \
+	tests/e2e/test_gzip.py \
 	tests/e2e/test_house.py \
 	tests/e2e/test_inputs.py \
 	tests/e2e/test_legacy.py \

@@ -10,6 +10,7 @@ import random
 import re
 import subprocess
 import unittest
+import zlib
 
 import harness
 import reference
@@ -313,7 +314,7 @@ class Broken(harness.StackTest):
         self.assertGreater(len(whole.body), 2 << 20)
         last = json.loads(whole.body.splitlines()[-3])["id"]
         for form in ("ndjson", "csv"):
-            for client in (self.by_curl, self.by_python):
+            for client in (self.by_curl, self.by_python, self.by_gzip):
                 with self.subTest(form=form, client=client.__name__):
                     stack.client().get("/v1/postures", {"Cache-Control": "no-cache"}, policy=1001,
                                        evidence="extended")
@@ -332,6 +333,17 @@ class Broken(harness.StackTest):
              f"X-API-Key: {stack.consumers[0].key}", f"http://localhost{target}"], capture_output=True, check=False)
         self.assertEqual(done.returncode, 18, done.stderr)  # "transfer closed with outstanding data"
         return done.stdout
+
+    def by_gzip(self, stack, target):
+        """The bytes that have come by the break, inflated: no member that ends."""
+        response = stack.client().start("GET", target, {"Accept-Encoding": "gzip"})
+        self.assertEqual((response.status, response.headers["Content-Encoding"]), (200, "gzip"))
+        with self.assertRaises(http.client.IncompleteRead) as caught:
+            response.read()
+        inflater = zlib.decompressobj(31)
+        body = inflater.decompress(caught.exception.partial)
+        self.assertFalse(inflater.eof)
+        return body
 
     def by_python(self, stack, target):
         response = stack.client().start("GET", target)

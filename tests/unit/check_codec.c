@@ -762,6 +762,7 @@ START_TEST(sums_as_gzip_does)
 	struct unit_random r = {10};
 	ck_assert_uint_eq(codec_crc32(0, "123456789", 9), 0xcbf43926);
 	ck_assert_uint_eq(codec_crc32(0, "", 0), 0);
+	ck_assert_uint_eq(codec_crc32(0x1234, NULL, 0), 0x1234);
 	add_prose(&plain, &r, 100000);
 	for (int round = 0; round < 200; round++) {
 		size_t from = unit_below(&r, plain.len), len = unit_below(&r, plain.len - from + 1),
@@ -771,6 +772,63 @@ START_TEST(sums_as_gzip_does)
 		ck_assert_uint_eq(codec_crc32(0, at, len), want);
 		ck_assert_uint_eq(codec_crc32(codec_crc32(0, at, cut), at + cut, len - cut), want);
 	}
+}
+END_TEST
+
+START_TEST(combines_sums_as_zlib_does)
+{
+	struct unit_random r = {16};
+	for (int round = 0; round < 2000; round++) {
+		uint64_t len = unit_next(&r) >> (1 + unit_below(&r, 63));
+		uint32_t one = (uint32_t)unit_next(&r), two = (uint32_t)unit_next(&r);
+		ck_assert_uint_eq(codec_crc32_combine(one, two, len),
+		    (uint32_t)crc32_combine(one, two, (z_off_t)len));
+	}
+	ck_assert_uint_eq(codec_crc32_combine(7, 0, 0), 7);
+}
+END_TEST
+
+/* --- runs */
+
+/* Runs, each with what was packed before it as its history, or without. */
+START_TEST(runs_make_one_stream)
+{
+	struct unit_random r = {unit_seed(17)};
+	for (int round = 0; round < 100; round++) {
+		struct packer *p = packer_new();
+		ck_assert_ptr_nonnull(p);
+		buf_reset(&plain);
+		buf_reset(&packed);
+		buf_reset(&out);
+		add_header(&packed, 0, 0);
+		for (size_t n = unit_below(&r, 8); n > 0; n--) {
+			size_t from = plain.len, look = unit_below(&r, 3) * unit_below(&r, 50000);
+			add_prose(&plain, &r, 1 + unit_below(&r, 60000));
+			look = look < from ? look : from;
+			packer_begin(p, plain.data + from - look, look);
+			packer_add(p, plain.data + from, plain.len - from, &packed);
+			packer_end(p, &packed);
+		}
+		packer_free(p);
+		buf_add(&packed, "\3\0", 2);
+		add_trailer(&packed, plain.data, plain.len);
+		ck_status(inflate_buf(&packed, &out), STATUS_OK);
+		expect_content(&plain);
+	}
+	packer_free(NULL);
+}
+END_TEST
+
+START_TEST(a_history_makes_a_run_smaller)
+{
+	struct unit_random r = {19};
+	struct packer *p = packer_new();
+	add_noise(&plain, &r, CODEC_HISTORY_BYTES);
+	packer_begin(p, plain.data, plain.len);
+	packer_add(p, plain.data, plain.len, &packed);
+	packer_end(p, &packed);
+	ck_assert_uint_lt(packed.len, plain.len / 10);
+	packer_free(p);
 }
 END_TEST
 
@@ -804,8 +862,16 @@ START_TEST(leaves_no_vector_register_in_use)
 	used |= registers_in_use();
 	deflater_end(d, &packed);
 	used |= registers_in_use();
+	struct packer *p = packer_new();
+	packer_begin(p, plain.data, 50000);
+	used |= registers_in_use();
+	packer_add(p, plain.data, plain.len, &packed);
+	used |= registers_in_use();
+	packer_end(p, &packed);
+	used |= registers_in_use();
 	ck_assert_uint_eq(used & UPPER_HALVES, 0);
 	deflater_free(d);
+	packer_free(p);
 }
 END_TEST
 #endif
@@ -843,6 +909,9 @@ main(void)
 	tcase_add_test(tc, deflating_makes_it_smaller);
 	tcase_add_test(tc, a_buffer_that_is_full_says_so);
 	tcase_add_test(tc, sums_as_gzip_does);
+	tcase_add_test(tc, combines_sums_as_zlib_does);
+	tcase_add_test(tc, runs_make_one_stream);
+	tcase_add_test(tc, a_history_makes_a_run_smaller);
 #ifdef __x86_64__
 	tcase_add_test(tc, leaves_no_vector_register_in_use);
 #endif

@@ -586,7 +586,8 @@ show_rest(struct cache_result *result, const struct cursor *c)
 	struct answer_span span;
 	buf_fini(&body);
 	buf_init(&body, 32 * MIB);
-	ck_status(answer_take(&a, c->position, GIVEN_MOST, SIZE_MAX / 2, &body, &span), STATUS_OK);
+	ck_status(
+	    answer_take(&a, c->position, GIVEN_MOST, SIZE_MAX / 2, &body, NULL, &span), STATUS_OK);
 	ck_assert(span.end);
 	note_ids(buf_str(&body));
 }

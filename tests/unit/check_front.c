@@ -216,6 +216,89 @@ START_TEST(what_was_heeded_is_told)
 }
 END_TEST
 
+START_TEST(gzip_is_taken_as_the_rfc_says)
+{
+	static const struct {
+		const char *lines[3];
+		bool gzip;
+	} cases[] = {
+	    {{""}, false},
+	    {{"gzip"}, true},
+	    {{"GZip"}, true},
+	    {{"x-gzip"}, true},
+	    {{"deflate, gzip, br"}, true},
+	    {{"br", "deflate", "gzip"}, true},
+	    {{"deflate, br"}, false},
+	    {{"gzip;q=1.000"}, true},
+	    {{"gzip ; q=0.001"}, true},
+	    {{"gzip;Q=1."}, true},
+	    {{"gzip;q=0"}, false},
+	    {{"gzip;q=0.000"}, false},
+	    {{"gzip;q=0, *"}, false},
+	    {{"*"}, true},
+	    {{"*;q=0"}, false},
+	    {{"*;q=0, gzip"}, true},
+	    {{"br, *;q=0.1"}, true},
+	    {{"identity"}, false},
+	    {{"identity, *;q=0.5"}, false},
+	    {{"identity;q=0"}, false}, /* then too: there is nothing else that it takes */
+	    {{"identity;q=0, gzip"}, true},
+	    {{"identity;q=0.5, gzip;q=0.4"}, false},
+	    {{"identity;q=0.5, gzip;q=0.5"}, true},
+	    {{"identity;q=0.5", "gzip;q=1"}, true},
+	    {{"gzip, gzip;q=0"}, false},
+	    {{"gzip;q=0, x-gzip"}, false},
+	    {{",, gzip ,,"}, true},
+	    {{"gzip\t;\tq=0.5 , br"}, true},
+	    {{"gzip;q=1.001"}, false},
+	    {{"gzip;q=2"}, false},
+	    {{"gzip;q=0.1234"}, false},
+	    {{"gzip;q=-1"}, false},
+	    {{"gzip;q="}, false},
+	    {{"gzip;q"}, false},
+	    {{"gzip;"}, false},
+	    {{"gzip;level=1"}, false},
+	    {{"gzip;q=1;a=b"}, false},
+	    {{"gzip q=1"}, false},
+	    {{"gzip, b\"r"}, false},
+	    {{"gzip, ;q=1"}, false},
+	    {{"gzip=1"}, false},
+	    {{"gzipped"}, false},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		size_t count = 0;
+		while (count < ARRAY_LEN(cases[i].lines) && cases[i].lines[count] != NULL)
+			count++;
+		ck_assert_msg(conditions_gzip(cases[i].lines, count) == cases[i].gzip, "%s",
+		    cases[i].lines[0]);
+	}
+	ck_assert(!conditions_gzip(NULL, 0));
+}
+END_TEST
+
+START_TEST(a_body_becomes_gzip_if_it_is_worth_it)
+{
+	struct response r;
+	struct buf head;
+	response_init(&r);
+	buf_init(&head, 4096);
+	for (size_t len = 1020; len < 1030; len++) {
+		response_reset(&r);
+		buf_reset(&head);
+		for (size_t i = 0; i < len; i++)
+			buf_byte(&r.body, 'x');
+		response_gzip(&r);
+		ck_status(response_head(&r, &head), STATUS_OK);
+		bool gzip = strstr(buf_str(&head), "Content-Encoding: gzip\r\n") != NULL;
+		ck_assert_int_eq(gzip, len >= 1024);
+		ck_assert_int_eq(r.body.data[0] == 0x1f, gzip);
+		ck_assert(gzip ? r.body.len < 100 : r.body.len == len);
+	}
+	buf_fini(&head);
+	response_fini(&r);
+}
+END_TEST
+
 START_TEST(accept_is_weighed_as_the_rfc_says)
 {
 	static const struct {
@@ -463,6 +546,8 @@ main(void)
 	tcase_add_test(t, of_a_preference_given_twice_the_first_counts);
 	tcase_add_test(t, what_was_heeded_is_told);
 	tcase_add_test(t, accept_is_weighed_as_the_rfc_says);
+	tcase_add_test(t, gzip_is_taken_as_the_rfc_says);
+	tcase_add_test(t, a_body_becomes_gzip_if_it_is_worth_it);
 	tcase_add_test(t, an_endpoint_answers_in_what_is_liked_best);
 	tcase_add_test(t, validators_match_as_the_rfc_says);
 	tcase_add_test(t, a_consumer_has_what_the_settings_say_of_the_old_protocol);

@@ -310,7 +310,8 @@ START_TEST(a_fragment_comes_back_and_every_flipped_bit_is_found)
 	struct fragment f;
 	size_t len = fragment_bytes(sizeof content);
 	uint8_t *bytes = malloc(len);
-	fragment_encode(bytes, &key, 2, content, sizeof content);
+	fragment_encode(
+	    bytes, &key, 2, content, sizeof content, codec_crc32(0, content, sizeof content));
 	ck_status(fragment_decode(bytes, len, &key, &f), STATUS_OK);
 	ck_assert_uint_eq(f.count, 2);
 	ck_assert_uint_eq(f.len, sizeof content);

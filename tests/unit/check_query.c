@@ -1496,12 +1496,12 @@ sign_by_hand(const char *purpose, uint8_t format, char text[CURSOR_TEXT_BYTES])
 	memcpy(message, purpose, purpose_len);
 	plain[0] = format;
 	plain[plain_len - 2] = 1; /* limit */
-	crypto_hmac(key, message, purpose_len + plain_len, mac);
+	crypto_mac(key, message, purpose_len + plain_len, mac);
 	memcpy(plain + plain_len, mac, 16);
 	uint8_t mask_message[sizeof "posturegate cursor position" + 16] =
 	    "posturegate cursor position";
 	memcpy(mask_message + sizeof mask_message - 16, mac, 16);
-	crypto_hmac(key, mask_message, sizeof mask_message, mac);
+	crypto_mac(key, mask_message, sizeof mask_message, mac);
 	for (size_t i = 0; i < 8; i++)
 		plain[9 + i] = (uint8_t)(plain[9 + i] ^ mac[i]); /* the position, 0 */
 	crypto_base64(plain, CURSOR_SIGNED_BYTES, text, CURSOR_TEXT_BYTES);

@@ -129,6 +129,7 @@ START_TEST(gives_the_defaults_of_the_contract)
 	ck_assert_str_eq(s->versions[0], "5.0");
 	ck_assert_uint_eq(s->sca_version_count, 0);
 	ck_assert_uint_eq(s->missing_batches, MISSING_VERIFY);
+	ck_assert_uint_eq(s->twins, TWINS_AUTO);
 	ck_assert_str_eq(s->ca_file, "");
 	ck_assert_uint_eq(s->retries, 3);
 	ck_assert_int_eq(s->retry_delay_ms, 1000);

@@ -6,10 +6,10 @@ UNIT_TESTS = \
 	tests/unit/check_early tests/unit/check_export tests/unit/check_flight \
 	tests/unit/check_front tests/unit/check_gate tests/unit/check_listing tests/unit/check_manifest \
 	tests/unit/check_hosts tests/unit/check_implies tests/unit/check_legacy tests/unit/check_memory \
-	tests/unit/check_normalise tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
+	tests/unit/check_normalise tests/unit/check_page tests/unit/check_plan tests/unit/check_query tests/unit/check_quota \
 	tests/unit/check_reader \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split \
-	tests/unit/check_stats tests/unit/check_summary tests/unit/check_sunset tests/unit/check_token \
+	tests/unit/check_stats tests/unit/check_stitch tests/unit/check_summary tests/unit/check_sunset tests/unit/check_token \
 	tests/unit/check_usage tests/unit/check_versions
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
@@ -43,6 +43,13 @@ tests_unit_check_early_SOURCES = tests/unit/check_early.c tests/unit/dir.h tests
 tests_unit_check_early_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_early_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_page_SOURCES = tests/unit/check_page.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_page_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_page_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
+	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
+tests_unit_check_stitch_SOURCES = tests/unit/check_stitch.c tests/unit/unit.h
+tests_unit_check_stitch_CFLAGS = $(UNIT_CFLAGS) $(ZLIB_CFLAGS)
+tests_unit_check_stitch_LDADD = $(BASE_LIBS) $(ZLIB_LIBS) $(CHECK_LIBS)
 tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/dir.h tests/unit/unit.h
 tests_unit_check_export_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_export_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
