@@ -6,8 +6,7 @@ import time
 import lab
 
 SIZES = (1, 100)
-PROMISED = 1.3
-CONTROLS = 100
+PROMISED = 1.2
 WALK = 1000
 
 
@@ -56,32 +55,35 @@ class Asker:
         self.socket.close()
 
 
+def walk(client, page, end):
+    """Follows a walk behind its first page; yields (position, cursor) of each next page until the
+    position is past `end`."""
+    position = page["count"]
+    while "next" in page:
+        yield position, page["next"]
+        if position > end:
+            return
+        page = lab.page_of(client.get(page["next"]).body)
+        position += page["count"]
+
+
 class Deep:
     def __init__(self, quick):
-        self.hosts = 1000 if quick else 5155     # 3 % of the hosts have no postures
+        self.data = lab.MILLION | ({"hosts": 1000} if quick else {})
         self.rounds = 1000 if quick else 4000
         self.rows = []
 
     def run(self):
-        with lab.Stack(hosts=self.hosts, controls=CONTROLS, hosts_per_call=10000) as stack:
+        with lab.Stack(**self.data) as stack:
             with stack.client() as client:
-                page = stack.fetch(client, policy=1001, limit=WALK).json()["page"]
+                page = lab.page_of(stack.fetch(client, policy=1001, limit=WALK).body)
                 self.total = page["total"]
                 _, self.json_bytes = stack.served()
-                self.stored_bytes = stack.store_bytes()
-                last, position = self.last_cursor(client, page)
+                *_, (position, last) = walk(client, page, self.total - WALK - max(SIZES))
             lab.note(f"deep: {self.total} records stored; the last page begins at {position}")
             for limit in SIZES:
                 self.measure(stack, limit, last, position)
         return self
-
-    def last_cursor(self, client, page):
-        """The last cursor of a walk behind which a page of 100 still fits."""
-        position, cursor = page["count"], page["next"]
-        while self.total - position >= WALK + max(SIZES):
-            page = client.get(cursor).json()["page"]
-            position, cursor = position + page["count"], page["next"]
-        return cursor, position
 
     def measure(self, stack, limit, last, position):
         first = Asker(stack.nginx_socket, f"/v1/postures?policy=1001&limit={limit}", stack.key)
@@ -102,14 +104,11 @@ class Deep:
                  f"{ratio:.2f}"]
                 for limit, position, first, deep, ratio in self.rows]
         heads = ["records a page", "deep page begins at", "first us", "deep us", "deep / first"]
-        return (f"{self.total} records without evidence, "
-                f"{self.json_bytes / lab.MB:.0f} MB of JSON, "
-                f"{self.stored_bytes / lab.MB:.0f} MB on disk "
-                f"({self.stored_bytes / self.json_bytes:.3f} of the JSON); medians of "
-                f"{self.rounds} requests each, turn about, over nginx's unix socket.\n\n"
+        return (f"{self.total} records without evidence, {self.json_bytes / lab.MB:.0f} MB of JSON; "
+                f"medians of {self.rounds} requests each, turn about, over nginx's unix socket.\n\n"
                 f"{lab.table(heads, rows)}")
 
     def targets(self):
         for limit, _, _, _, ratio in self.rows:
-            yield lab.Target(f"deep: page of {limit} at the end / the first", f"< {PROMISED}",
-                             f"{ratio:.2f}", ratio < PROMISED)
+            yield lab.Target(f"deep page at {self.total / 1e6:.1f}M records, of {limit}",
+                             f"<= {PROMISED}", f"{ratio:.2f}", ratio <= PROMISED, "the first page")

@@ -6,7 +6,6 @@ import time
 import deep
 import lab
 
-CONTROLS = 100
 ROW_BYTES = 96
 PROMISED = 8                        # copies
 BY = ("status", "criticality", "policyId,status", "technologyId", "hostId", "controlId,status",
@@ -26,13 +25,13 @@ class Row:
 
 class Summary:
     def __init__(self, quick):
-        self.hosts = 1000 if quick else 5155     # 3 % of the hosts have no postures
+        self.data = lab.MILLION | ({"hosts": 1000} if quick else {})
         self.rounds = 5 if quick else 15
         self.calls = 20
         self.copying = lab.Series()
 
     def run(self):
-        with lab.Stack(hosts=self.hosts, controls=CONTROLS, hosts_per_call=10000) as stack:
+        with lab.Stack(**self.data) as stack:
             with stack.client() as client:
                 self.total = stack.fetch(client, policy=1001, limit=1).json()["page"]["total"]
             source = memoryview(bytearray(b"x") * (self.total * ROW_BYTES))
@@ -70,6 +69,7 @@ class Summary:
                 f"socket.\n\n{lab.table(heads, rows)}")
 
     def targets(self):
-        worst = max(map(self.copies, self.rows))
-        yield lab.Target("summary: slowest by / a copy of the rows", f"<= {PROMISED}", f"{worst:.2f}",
-                         worst <= PROMISED)
+        worst = max(self.rows, key=self.copies)
+        yield lab.Target(f"summary over {self.total / 1e6:.1f}M rows, the slowest", f"<= {PROMISED}",
+                         f"{self.copies(worst):.2f} (by {worst.by})",
+                         self.copies(worst) <= PROMISED, "a memcpy of the same rows")

@@ -1,6 +1,6 @@
 """What a script would do: the whole answer with requests, json, and its records into sqlite.
 
-    peer.py URL TOKEN-FILE BODY-FILE DATABASE
+    sqlite_client.py URL TOKEN-FILE BODY-FILE DATABASE
 
 Prints how many records there were.
 """
