@@ -77,18 +77,16 @@ has_twins(const struct batch *b)
 	return b->stage->cache->twins == CACHE_TWINS_INGEST;
 }
 
-/* Makes the twin of the last run, which does not change any more: at once, while it is in the
- * processor's caches. */
+/* Of a run that does not change any more. */
 static enum status
-close_run(struct batch *b)
+make_twin(struct batch *b, size_t i)
 {
-	size_t i = b->run_count - 1;
 	struct run *run = &b->runs[i];
 	uint32_t number = b->first_fragment + (uint32_t)i;
 	struct data_key k = key_of(b, number);
 	const char *before = i > 0 ? b->bodies.data + run[-1].at : b->before.data;
 	size_t before_len = i > 0 ? run[-1].len : b->before.len;
-	if (!has_twins(b) || run->twin_len > 0)
+	if (run->twin_len > 0)
 		return STATUS_OK;
 	struct packer *packer = packer_borrow(b->stage->cache);
 	if (packer == NULL)
@@ -100,6 +98,25 @@ close_run(struct batch *b)
 	run->twin_len = b->twins.len - run->twin_at;
 	packer_give_back(b->stage->cache, packer);
 	return b->twins.err;
+}
+
+/* The last run is closed. Its twin is made now only where the writer has enough to do. */
+static enum status
+close_run(struct batch *b)
+{
+	return b->eager && has_twins(b) ? make_twin(b, b->run_count - 1) : STATUS_OK;
+}
+
+enum status
+batch_make_twins(struct batch *b)
+{
+	enum status st = STATUS_OK;
+	if (!has_twins(b))
+		return STATUS_OK;
+	for (size_t i = 0; st == STATUS_OK && i < b->run_count; i++)
+		if (b->ends || i + 1 < b->run_count || !run_takes(&b->runs[i], 0))
+			st = make_twin(b, i);
+	return st;
 }
 
 static enum status
@@ -181,12 +198,6 @@ batch_add(struct batch *b, const struct row *row, const void *body, size_t body_
 	if (st == STATUS_OK)
 		st = add_body(b, &full, body, body_len);
 	return st == STATUS_OK ? add_rows(b, &full, 1) : st;
-}
-
-enum status
-batch_end(struct batch *b)
-{
-	return b->run_count > 0 ? close_run(b) : STATUS_OK;
 }
 
 bool

@@ -83,6 +83,7 @@ hand_over(struct cache_part *p)
 	if (p->err != STATUS_OK)
 		return;
 	full->records = p->records;
+	p->away->ends = false;
 	full->tells = p->waiting_bytes > 0;
 	p->fill = p->away;
 	p->away = full;
@@ -99,6 +100,8 @@ cache_part_add(struct cache_part *p, const struct row *row, const void *body, si
 	/* the last number of a fragment is kept free, so that counting never wraps */
 	if (body_len > BODY_MAX_BYTES || memo_len > MEMO_MAX_BYTES || p->records >= UINT32_MAX)
 		return p->err = STATUS_OVERFLOW;
+	/* whoever has less to do makes the twins: behind a batch that is not written yet it is us */
+	p->fill->eager = atomic_load_explicit(&p->away->busy, memory_order_relaxed);
 	p->err = batch_add(p->fill, row, body, body_len, memo, memo_len);
 	if (p->err != STATUS_OK)
 		return p->err;
@@ -121,8 +124,7 @@ cache_part_commit(struct cache_part *p)
 enum status
 cache_part_end(struct cache_part *p)
 {
-	if (p->err == STATUS_OK)
-		p->err = batch_end(p->fill);
+	p->fill->ends = true;
 	if (p->err == STATUS_OK && (p->waiting_bytes > 0 || batch_lacks_twin(p->fill)))
 		hand_over(p);
 	return settle(p);

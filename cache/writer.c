@@ -67,17 +67,33 @@ end(struct writer *w, struct batch *b, enum status st)
 	lock_drop(&w->lock);
 }
 
+/* Nobody waits meanwhile: the lock of writing is not held. */
+static enum status
+make_twins(struct batch *list)
+{
+	enum status st = STATUS_OK;
+	for (struct batch *b = list; st == STATUS_OK && b != NULL; b = b->next)
+		st = batch_make_twins(b);
+	return st;
+}
+
 /* Together, and if that fails each alone: one that does not fit must not take others with it. */
 static void
 write_group(struct cache *c, struct batch *list)
 {
-	enum status st = write_all(c, list);
+	enum status st = make_twins(list);
+	if (st == STATUS_OK)
+		st = write_all(c, list);
 	bool alone = st != STATUS_OK && list->next != NULL;
 	while (list != NULL) {
 		struct batch *b = list;
 		list = b->next;
 		b->next = NULL;
-		end(&c->writer, b, alone ? write_all(c, b) : st);
+		if (alone)
+			st = make_twins(b);
+		if (alone && st == STATUS_OK)
+			st = write_all(c, b);
+		end(&c->writer, b, st);
 	}
 }
 
