@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,10 @@ struct used {
 	uint64_t id;
 	int64_t fetched_at_ms, fresh_until_ms;
 	uint64_t uses; /* in parts of USE, as of used_ms */
+	/* Without the lock: uses since, of the result `known`. One may be counted for the result that takes
+	 * its place just then, which does not matter. */
+	_Atomic uint64_t known;
+	_Atomic uint64_t since;
 };
 
 struct hosts {
@@ -227,21 +232,6 @@ demand_calls(struct demand *d, const uint64_t *policies, size_t count, uint64_t 
 
 /* --- results */
 
-static struct used *
-find_used_locked(struct demand *d, const uint8_t *digest)
-{
-	struct used *set = d->used[set_of(digest)], *oldest = set;
-	for (size_t i = 0; i < WAYS; i++) {
-		if (set[i].used_ms != 0 && same(set[i].key, digest))
-			return &set[i];
-		if (set[i].used_ms < oldest->used_ms)
-			oldest = &set[i];
-	}
-	*oldest = (struct used){.used_ms = 0};
-	memcpy(oldest->key, digest, KEY_BYTES);
-	return oldest;
-}
-
 /* Half of them for each life that has passed; between the halves along a straight line. */
 static uint64_t
 uses_left(const struct used *u, int64_t now_ms)
@@ -256,15 +246,60 @@ uses_left(const struct used *u, int64_t now_ms)
 	return left - left * (uint64_t)permille / 2000;
 }
 
+/* Takes in what was counted without the lock. */
+static void
+take_in_locked(struct used *u, int64_t now_ms)
+{
+	uint64_t since = atomic_exchange_explicit(&u->since, 0, memory_order_relaxed);
+	if (since == 0 || u->used_ms == 0)
+		return;
+	u->uses = uses_left(u, now_ms) + since * USE;
+	u->used_ms = now_ms > 0 ? now_ms : 1;
+}
+
+static struct used *
+find_used_locked(struct demand *d, const uint8_t *digest, int64_t now_ms)
+{
+	struct used *set = d->used[set_of(digest)], *oldest = set;
+	for (size_t i = 0; i < WAYS; i++) {
+		take_in_locked(&set[i], now_ms);
+		if (set[i].used_ms != 0 && same(set[i].key, digest))
+			return &set[i];
+		if (set[i].used_ms < oldest->used_ms)
+			oldest = &set[i];
+	}
+	memcpy(oldest->key, digest, KEY_BYTES);
+	oldest->used_ms = 0;
+	oldest->id = 0;
+	oldest->uses = 0;
+	return oldest;
+}
+
+/* True for a result that is known already. */
+static bool
+count_known(struct demand *d, const struct demand_result *r)
+{
+	struct used *set = d->used[set_of(r->digest)];
+	for (size_t i = 0; i < WAYS; i++)
+		if (atomic_load_explicit(&set[i].known, memory_order_relaxed) == r->id) {
+			atomic_fetch_add_explicit(&set[i].since, 1, memory_order_relaxed);
+			return true;
+		}
+	return false;
+}
+
 void
 demand_used(struct demand *d, const struct demand_result *r, int64_t now_wall_ms)
 {
+	if (count_known(d, r))
+		return;
 	lock_take(&d->lock);
-	struct used *u = find_used_locked(d, r->digest);
+	struct used *u = find_used_locked(d, r->digest, now_wall_ms);
 	/* of a walk that goes on in a result that has been replaced */
 	if (r->id >= u->id) {
 		u->uses = uses_left(u, now_wall_ms) + USE;
 		u->id = r->id;
+		atomic_store_explicit(&u->known, r->id, memory_order_relaxed);
 		u->fetched_at_ms = r->fetched_at_ms;
 		u->fresh_until_ms = r->fresh_until_ms;
 		u->used_ms = now_wall_ms > 0 ? now_wall_ms : 1;
@@ -318,7 +353,8 @@ demand_due(
 	uint64_t left;
 	lock_take(&d->lock);
 	for (size_t i = 0; i < SETS * WAYS; i++) {
-		const struct used *u = &d->used[i / WAYS][i % WAYS];
+		struct used *u = &d->used[i / WAYS][i % WAYS];
+		take_in_locked(u, now_wall_ms);
 		if (!is_due(u, uses, now_wall_ms, &left))
 			continue;
 		const struct demand_popular p = {u->id, left / USE, u->fresh_until_ms};

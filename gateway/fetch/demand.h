@@ -5,7 +5,8 @@
  *
  * Nothing here knows queries: scopes and queries are digests, of which the first half is kept.
  *
- * Threads: any. Everything is under LOCK_DEMAND, held for moments.
+ * Threads: any. Everything is under LOCK_DEMAND, held for moments, but for the uses of a result that is
+ * known: a hit takes no lock.
  */
 #ifndef FETCH_DEMAND_H
 #define FETCH_DEMAND_H
@@ -66,7 +67,8 @@ struct demand_result {
 	int64_t fetched_at_ms, fresh_until_ms;
 };
 /* An answer was made of it. Uses count half when as much time has passed as the result is fresh, and go
- * over to the result that takes its place. */
+ * over to the result that takes its place. Those of a result that is known count as of the moment at
+ * which demand_due() looks next. */
 void demand_used(struct demand *d, const struct demand_result *r, int64_t now_wall_ms);
 
 /* When a result of this life is due to be fetched anew: 10 to 25 % of its freshness before the end, at a

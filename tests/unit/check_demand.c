@@ -206,6 +206,7 @@ START_TEST(uses_fade_and_go_over_to_the_next_result)
 	struct demand_popular list[4];
 	for (int i = 0; i < 8; i++)
 		use(d, 1, 11, HOUR, HOUR);
+	ck_assert_uint_eq(demand_due(d, 1, HOUR, list, 4), 0); /* not yet, but they are taken in */
 	/* an hour later a half of them, and one */
 	use(d, 1, 12, 2 * HOUR, 2 * HOUR);
 	ck_assert_uint_eq(demand_due(d, 3, 3 * HOUR - HOUR / 10, list, 4), 0);
