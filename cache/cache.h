@@ -200,14 +200,16 @@ uint64_t cache_stage_id(const struct cache_stage *s);
  * of call and attempt is used once in a stage. */
 enum status cache_part_open(
     struct cache_stage *s, uint32_t call, uint32_t attempt, struct cache_part **ret) NODISCARD;
-/* Adds a record; the bytes are copied. Commits by itself once LIMIT_COMMIT_BYTES are waiting.
+/* Adds a record; the bytes are copied. Once LIMIT_COMMIT_BYTES are waiting they go to the writer, a
+ * thread of the store, and this waits for nothing but the batch before them. What fails there is told
+ * by a later call.
  *   STATUS_OVERFLOW (a body or memo above twice LIMIT_RECORD_BYTES, 64 MiB of memos in one block
  *   of rows), STATUS_STORE_FULL, STATUS_STORE_FAILED, STATUS_NO_MEMORY: every further call says
  *   the same, and the part can only be dropped */
 enum status cache_part_add(struct cache_part *p, const struct row *row, const void *body,
     size_t body_len, const void *memo, size_t memo_len) NODISCARD;
-/* Commits what is waiting: call it when LIMIT_COMMIT_MS have passed since the last commit, and at
- * the end. Nothing waiting: no commit. */
+/* Commits what is waiting, and waits until all is: call it when LIMIT_COMMIT_MS have passed since the
+ * last commit, and at the end. Nothing waiting: no commit. */
 enum status cache_part_commit(struct cache_part *p) NODISCARD;
 /* The same as the last commit of a part that is whole: its last fragment gets its twin too, which
  * those that still fill do not. */

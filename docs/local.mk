@@ -27,7 +27,8 @@ EXTRA_DIST += \
 	docs/decisions/0014-a-narrow-query-waits-for-the-end-of-a-broader-fetch.md \
 	docs/decisions/0015-fetch-broad-when-others-ask-for-more.md \
 	docs/decisions/0016-a-walk-through-a-fetch-keeps-nothing-but-its-cursor.md \
-	docs/decisions/0017-gzip-pages-are-stitched-from-twins.md
+	docs/decisions/0017-gzip-pages-are-stitched-from-twins.md \
+	docs/decisions/0018-a-thread-writes-what-fetches-bring.md
 
 if WITH_UNIT
 systemdsystemunit_DATA = docs/posturegate.service
