@@ -287,11 +287,17 @@ source_choose(struct request *r, enum found *ret)
 	return STATUS_OK;
 }
 
+static void
+settle_owed(const struct request *r)
+{
+	const struct cache_manifest *m = cache_manifest(r->source->result);
+	flights_settle(r->gateway->flights, m->digest, r->consumer->name, m->id);
+}
+
 static enum step
 serve_found(struct request *r, enum found found)
 {
 	struct source *s = r->source;
-	const struct cache_manifest *m = s->result != NULL ? cache_manifest(s->result) : NULL;
 	switch (found) {
 	case FOUND_FRESH:
 		s->fwd = NULL;
@@ -303,7 +309,7 @@ serve_found(struct request *r, enum found found)
 			source_renew(r, source_refresh);
 		return serve_stale(r, STALE_AGE);
 	case FOUND_OWED:
-		flights_settle(r->gateway->flights, m->digest, r->consumer->name, m->id);
+		settle_owed(r);
 		s->served = SERVED_COLLAPSED;
 		return STEP_answer;
 	case FOUND_KEPT:

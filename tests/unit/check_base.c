@@ -585,8 +585,8 @@ START_TEST(crypto_gives_the_published_values)
 	crypto_hex(digest, sizeof digest, text);
 	ck_assert_str_eq(text, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
 	/* of Python's hashlib.blake2b(key=…, digest_size=32), the key 0 to 31 */
-	for (uint8_t i = 0; i < sizeof key; i++)
-		key[i] = i;
+	for (size_t i = 0; i < sizeof key; i++)
+		key[i] = (uint8_t)i;
 	crypto_mac(key, "a page, and which", 17, digest);
 	crypto_hex(digest, sizeof digest, text);
 	ck_assert_str_eq(text, "fd00ef443318b60c50b7f5198b6a0405c8c467f3214cfb53dd6f343e5322e455");
