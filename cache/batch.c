@@ -193,7 +193,6 @@ batch_add(struct batch *b, const struct row *row, const void *body, size_t body_
     const void *memo, size_t memo_len)
 {
 	struct row full = *row;
-	full.reserved = 0;
 	enum status st = add_memo(b, &full, memo, memo_len);
 	if (st == STATUS_OK)
 		st = add_body(b, &full, body, body_len);

@@ -46,7 +46,7 @@ enum row_flags {
 #define ROW_DATE_UNREADABLE UINT32_MAX /* text that is no date of 1970-2106 */
 #define ROW_CRITICALITY_NONE 255
 
-/* 96 bytes without a gap: what stands on disk, little-endian. IDs are 1..2^63-1, 0 where the
+/* 88 bytes without a gap: what stands on disk, little-endian. IDs are 1..2^63-1, 0 where the
  * record has none that fits. */
 struct row {
 	uint64_t id, policy, control, host, technology;
@@ -62,7 +62,6 @@ struct row {
 	/* set by the cache: leave them 0 */
 	uint32_t fragment, body_at, body_len;
 	uint32_t memo_at, memo_len;
-	uint64_t reserved;
 };
 
 /* --- a manifest: what is known of a result as a whole */

@@ -7,7 +7,7 @@
 
 #define MAGIC UINT32_C(0x42524750) /* "PGRB" */
 
-static_assert(sizeof(struct row) == 96, "the row is the format");
+static_assert(sizeof(struct row) == 88, "the row is the format");
 
 size_t
 rows_bytes(size_t count, size_t memo_bytes)

@@ -4,7 +4,7 @@
  *     4  u32  CRC-32 of the key and of everything from byte 8 on
  *     8  u32  count of rows, 1 to LIMIT_ROW_BLOCK
  *    12  u32  bytes of memos
- *    16       rows, 96 bytes each (struct row)
+ *    16       rows, 88 bytes each (struct row)
  *             memos, one behind the other; a row's memo_at counts from here
  *
  * Threads: any.

@@ -6,7 +6,7 @@ import time
 import deep
 import lab
 
-ROW_BYTES = 96
+ROW_BYTES = 88
 PROMISED = 8                        # copies
 BY = ("status", "criticality", "policyId,status", "technologyId", "hostId", "controlId,status",
       "status,criticality,controlId,technologyId")
