@@ -316,7 +316,11 @@ class Chaos:
             self.rest(seconds)
             self.stack.control.set(password=self.stack.password)
             self.mended.append(time.time())
-            (self.stack.dir / "upstream-password").write_text(self.stack.password)
+            # in one step, as an operator should: the gateway may be reading it just now
+            new = self.stack.dir / "upstream-password.new"
+            new.touch(mode=0o600)
+            new.write_text(self.stack.password)
+            new.replace(self.stack.dir / "upstream-password")
 
     def do_simulator(self, kill, seconds):
         """Its tokens are gone with it; its windows are not, the ledger has them."""
