@@ -12,6 +12,8 @@ import lab
 HEADS = ["path", "beside", "to reach", "measured", "reached", "section"]
 BEGIN, END = "<!-- measured: begin -->\n", "<!-- measured: end -->\n"
 SECTION = "<!-- section: {} -->"
+PARTLY = ("Of more than one run: the last column names the section that has the command, the day and "
+          "the machine.")
 
 
 class Page:
@@ -28,8 +30,8 @@ class Page:
         self.dates[part] = date
 
     def take(self, other):
-        """What the other page has, in place of one's own."""
-        self.head = other.head
+        """What the other page has, in place of one's own. A page of several runs speaks of none of them."""
+        self.head = other.head if self.sections.keys() <= other.sections.keys() else PARTLY
         self.rows |= other.rows
         self.sections |= other.sections
         self.dates |= other.dates

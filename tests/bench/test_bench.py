@@ -81,12 +81,19 @@ class Writing(unittest.TestCase):
         kept = page.read(self.filled("monday", *self.ORDER).text(), self.ORDER)
         kept.take(self.filled("friday", "hot"))
         text = kept.text()
+        self.assertIn(page.PARTLY, text)
+        self.assertNotIn("head of", text)
         self.assertEqual(text.count("hot, friday |"), 2)
         self.assertEqual(text.count("cold, monday |"), 2)
         self.assertIn("text of hot, friday", text)
         self.assertNotIn("text of hot, monday", text)
         self.assertIn("text of deep, monday", text)
         self.assertEqual(page.read(text, self.ORDER).text(), text)
+
+    def test_a_run_of_all_parts_is_the_page(self):
+        kept = page.read(self.filled("monday", *self.ORDER).text(), self.ORDER)
+        kept.take(self.filled("friday", *self.ORDER))
+        self.assertIn("head of friday", kept.text())
 
     def test_a_part_that_is_no_more_goes_with_its_rows(self):
         text = page.read(self.filled("monday", *self.ORDER).text(), ("cold", "deep")).text()
