@@ -511,6 +511,8 @@ class Versions(Walks):
         again = self.control.hold(api="postureInfo", match=FIRST_HOST)
         self.control.release(id=hold)  # the second call is told that there is no such version
         self.control.wait(api="postureInfo", held=1)
+        # that may still have been the first one: until the fetch begins anew its pages are good
+        harness.wait_until(lambda: self.get(page, NOW).status == 410, "the fetch has begun anew")
         self.check_gone(self.get(page), "Begin anew")
         self.control.release(id=again)
         new = self.client.get("/v1/postures", **params).json()
