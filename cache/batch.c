@@ -16,9 +16,6 @@
 #define BODIES_MAX_BYTES (LIMIT_COMMIT_BYTES + LIMIT_FRAGMENT_BYTES + BODY_MAX_BYTES + MIB)
 #define TWINS_MAX_BYTES (BODIES_MAX_BYTES + BODIES_MAX_BYTES / 8 + MIB)
 #define MEMOS_MAX_BYTES (LIMIT_COMMIT_BYTES + BLOCK_MEMO_MAX_BYTES + MEMO_MAX_BYTES)
-/* What a transaction writes beyond its values: pages of keys, and half a page behind each value. */
-#define BATCH_OVERHEAD_BYTES (256 * KIB)
-#define VALUE_OVERHEAD_BYTES (4 * KIB)
 
 void
 batch_init(struct batch *b, struct cache_stage *stage, uint32_t call, uint32_t attempt)
@@ -291,7 +288,7 @@ batch_bytes(const struct batch *b)
 {
 	size_t values = 2 * b->run_count + b->row_count / LIMIT_ROW_BLOCK + 1;
 	return b->bodies.len + b->twins.len + b->memos.len + b->row_count * sizeof(struct row) +
-	       values * VALUE_OVERHEAD_BYTES + BATCH_OVERHEAD_BYTES;
+	       values * VALUE_OVERHEAD_BYTES + COMMIT_OVERHEAD_BYTES;
 }
 
 static void

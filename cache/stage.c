@@ -16,9 +16,6 @@
 #define ID_RANDOM_MASK ((UINT32_C(1) << ID_TIME_SHIFT) - 1)
 #define WALL_MS_MAX ((INT64_C(1) << 43) - 1)
 
-/* What the transaction writes beyond its values: pages of keys, and half a page behind each value. */
-#define COMMIT_OVERHEAD_BYTES (256 * KIB)
-
 /* --- stages */
 
 static uint64_t

@@ -38,6 +38,10 @@
 #define BODY_MAX_BYTES (2 * LIMIT_RECORD_BYTES)
 #define MEMO_MAX_BYTES (2 * LIMIT_RECORD_BYTES)
 
+/* What a transaction takes beyond its values: pages of keys, and half a page behind each value. */
+#define COMMIT_OVERHEAD_BYTES (256 * KIB)
+#define VALUE_OVERHEAD_BYTES (4 * KIB)
+
 struct batch;
 
 /* The thread that writes batches, and its queue. */

@@ -9,10 +9,8 @@
 #include "gateway/base/limits.h"
 
 /* What one call makes at most. */
-#define BATCH_FRAGMENTS 128
-#define BATCH_BYTES (4 * MIB)
-#define TWIN_OVERHEAD_BYTES (4 * KIB)
-#define COMMIT_OVERHEAD_BYTES (256 * KIB)
+#define LOT_FRAGMENTS 128
+#define LOT_BYTES (4 * MIB)
 
 /* --- packers */
 
@@ -56,7 +54,7 @@ struct lot {
 	struct made {
 		struct data_key key;
 		size_t at, len;
-	} made[BATCH_FRAGMENTS];
+	} made[LOT_FRAGMENTS];
 	size_t count;
 	size_t looked, content_bytes;
 	bool end; /* nothing is left to look at */
@@ -115,7 +113,7 @@ make_some(struct lot *b, struct cache_view *v)
 		uint32_t end = 0;
 		st = fragments_of(v, &src, m->parts[r->twins_part].records, &end);
 		for (; st == STATUS_OK && r->twins_number < end; r->twins_number++) {
-			if (b->looked == BATCH_FRAGMENTS || b->content_bytes >= BATCH_BYTES)
+			if (b->looked == LOT_FRAGMENTS || b->content_bytes >= LOT_BYTES)
 				return STATUS_OK;
 			b->looked++;
 			st = make_one(b, v, &src, r->twins_number);
@@ -128,9 +126,9 @@ make_some(struct lot *b, struct cache_view *v)
 }
 
 static enum status
-write_batch(struct cache *c, const struct lot *b)
+write_lot(struct cache *c, const struct lot *b)
 {
-	uint64_t need = b->bytes.len + b->count * TWIN_OVERHEAD_BYTES + COMMIT_OVERHEAD_BYTES;
+	uint64_t need = b->bytes.len + b->count * VALUE_OVERHEAD_BYTES + COMMIT_OVERHEAD_BYTES;
 	enum status st = STATUS_STORE_FULL;
 	lock_take(&c->writing);
 	if (sweep_has_room(c, need)) {
@@ -146,13 +144,13 @@ write_batch(struct cache *c, const struct lot *b)
 
 /* The result is held: even if it is doomed meanwhile, its data goes later, and these twins with it. */
 static enum status
-make_batch(struct cache *c, struct cache_result *r, bool *ret_end)
+make_lot(struct cache *c, struct cache_result *r, bool *ret_end)
 {
 	struct cache_view *v;
 	struct lot b = {.result = r, .packer = packer_borrow(c)};
 	if (b.packer == NULL)
 		return STATUS_NO_MEMORY;
-	buf_init(&b.bytes, 2 * BATCH_BYTES + 4 * LIMIT_RECORD_BYTES);
+	buf_init(&b.bytes, 2 * LOT_BYTES + 4 * LIMIT_RECORD_BYTES);
 	enum status st = cache_view_open(c, &v);
 	if (st == STATUS_OK) {
 		st = make_some(&b, v);
@@ -160,7 +158,7 @@ make_batch(struct cache *c, struct cache_result *r, bool *ret_end)
 	}
 	packer_give_back(c, b.packer);
 	if (st == STATUS_OK && b.count > 0)
-		st = write_batch(c, &b);
+		st = write_lot(c, &b);
 	buf_fini(&b.bytes);
 	*ret_end = b.end;
 	return st;
@@ -202,7 +200,7 @@ cache_make_twins(struct cache *c, bool *ret_more)
 	struct cache_result *r = next_wanted(c);
 	if (r == NULL)
 		return STATUS_OK;
-	enum status st = make_batch(c, r, &end);
+	enum status st = make_lot(c, r, &end);
 	if (st != STATUS_OK || end)
 		be_done(r);
 	cache_release(r);
