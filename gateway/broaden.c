@@ -7,11 +7,11 @@
 #include "gateway/base/log.h"
 #include "gateway/broaden.h"
 
-/* A broad fetch that the upstream failed is not tried in place of others for so long. */
+/* What the upstream failed is not fetched in place of something else, or ahead, for so long. */
 #define FAILED_MS 300000
 
-static struct implies_rules
-rules_of(const struct settings *s)
+struct implies_rules
+broaden_rules(const struct settings *s)
 {
 	return (struct implies_rules){
 	    .scanned_since = s->scanned_since_holds,
@@ -25,26 +25,17 @@ is_on(const struct gateway *g)
 	return g->settings->containment && g->settings->broaden;
 }
 
-static enum status
-name_query(const struct query *q, struct buf *canon, uint8_t ret_digest[SHA256_BYTES])
-{
-	query_canon(q, canon);
-	if (canon->err == STATUS_OK)
-		query_digest(canon->data, canon->len, ret_digest);
-	return canon->err;
-}
-
 /* False: it has none. */
 static bool
 name_scope(const struct gateway *g, const struct query *q, uint8_t ret_digest[SHA256_BYTES])
 {
-	const struct implies_rules rules = rules_of(g->settings);
+	const struct implies_rules rules = broaden_rules(g->settings);
 	struct query scope;
 	struct buf canon;
 	if (!is_on(g) || !breadth_scope(q, &rules, &scope))
 		return false;
 	buf_init(&canon, LIMIT_CANON_BYTES);
-	enum status st = name_query(&scope, &canon, ret_digest);
+	enum status st = query_name(&scope, &canon, ret_digest);
 	buf_fini(&canon);
 	return st == STATUS_OK;
 }
@@ -81,14 +72,14 @@ look_at_store(const struct gateway *g, struct broader *b, struct breadth_known *
 	return now_ms < b->fresh_until_ms ? BROADEN_STORED : BROADEN_DO;
 }
 
-/* The broad fetch would fail, or has. */
-static bool
-would_fail(const struct gateway *g, const struct broader *b)
+bool
+broaden_would_fail(
+    const struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYTES])
 {
 	int64_t wait_ms;
 	enum status st;
-	return fetch_forecast(g->fetcher, &b->query, NULL, &wait_ms) != STATUS_OK ||
-	       flights_failed_lately(g->flights, b->digest, FAILED_MS, &st, &wait_ms);
+	return fetch_forecast(g->fetcher, q, NULL, &wait_ms) != STATUS_OK ||
+	       flights_failed_lately(g->flights, digest, FAILED_MS, &st, &wait_ms);
 }
 
 static bool
@@ -129,7 +120,7 @@ decide(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYT
 	    breadth_name(choice), k->others, (unsigned long long)k->own_calls,
 	    (unsigned long long)k->broad_calls, (unsigned long long)k->broad_bytes,
 	    q->policies.count);
-	if (!breadth_is_broad(choice) || would_fail(g, b))
+	if (!breadth_is_broad(choice) || broaden_would_fail(g, &b->query, b->digest))
 		return BROADEN_NOT;
 	return is_running(g, b) ? BROADEN_RUNS : BROADEN_DO;
 }
@@ -138,7 +129,7 @@ enum broaden
 broaden(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYTES], bool asked,
     struct broader *ret)
 {
-	const struct implies_rules rules = rules_of(g->settings);
+	const struct implies_rules rules = broaden_rules(g->settings);
 	struct breadth_known k = {.others = 0};
 	struct demand_scope scope;
 	uint8_t scope_digest[SHA256_BYTES];
@@ -156,7 +147,7 @@ broaden(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BY
 	k.alone_calls = scope.calls;
 	k.least_bytes = scope.bytes;
 	if (!breadth_broad(q, &rules, scope.details, &ret->query) ||
-	    name_query(&ret->query, &ret->canon, ret->digest) != STATUS_OK)
+	    query_name(&ret->query, &ret->canon, ret->digest) != STATUS_OK)
 		return BROADEN_NOT;
 	return decide(g, q, digest, &k, ret);
 }

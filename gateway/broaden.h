@@ -30,6 +30,13 @@ enum broaden broaden(struct gateway *g, const struct query *q, const uint8_t dig
     bool asked, struct broader *ret);
 void broader_fini(struct broader *b);
 
+/* The readings of the upstream that the settings say hold. */
+struct implies_rules broaden_rules(const struct settings *s);
+/* A fetch that nobody has asked for as it is, in place of another or ahead, would fail, or has within five
+ * minutes. */
+bool broaden_would_fail(
+    const struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYTES]);
+
 /* Somebody asks for it and gets it from what is stored. */
 void broaden_noted(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYTES]);
 /* A result of the query was made, of so many bytes. */

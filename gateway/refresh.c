@@ -11,11 +11,10 @@
 #include "gateway/metrics.h"
 #include "gateway/refresh.h"
 
-#define RUNNING_MOST 2   /* fetches at a time */
-#define POPULAR_MOST 16  /* looked at in a round */
-#define START_MS 15000   /* within it what is warm is first looked for, each at its own moment */
-#define PAUSE_MS 60000   /* between two looks at what could not be had, or has just been begun */
-#define FAILED_MS 300000 /* what the upstream failed is left alone for so long */
+#define RUNNING_MOST 2  /* fetches at a time */
+#define POPULAR_MOST 16 /* looked at in a round */
+#define START_MS 15000  /* within it what is warm is first looked for, each at its own moment */
+#define PAUSE_MS 60000  /* between two looks at what could not be had, or has just been begun */
 
 /* No consumer can have such a name. */
 static const char *const names[] = {[AHEAD_POPULAR] = "*popular", [AHEAD_WARM] = "*warm"};
@@ -104,22 +103,13 @@ struct target {
 	const uint8_t *digest;
 };
 
-static bool
-would_fail(const struct gateway *g, const struct target *t)
-{
-	enum status st;
-	int64_t wait_ms;
-	return fetch_forecast(g->fetcher, t->query, NULL, &wait_ms) != STATUS_OK ||
-	       flights_failed_lately(g->flights, t->digest, FAILED_MS, &st, &wait_ms);
-}
-
 /* It is fetched already, or now. */
 static void
 begin(struct refresh *r, struct flight **place, const struct target *t, enum ahead why)
 {
 	struct gateway *g = r->g;
 	bool leader;
-	if (would_fail(g, t))
+	if (broaden_would_fail(g, t->query, t->digest))
 		return;
 	struct flight *f =
 	    flight_join(g->flights, t->digest, t->canon->data, t->canon->len, names[why], &leader);

@@ -16,12 +16,10 @@
 static struct implies_rules
 rules_of(const struct request *r)
 {
-	return (struct implies_rules){
-	    .scanned_since = r->gateway->settings->scanned_since_holds,
-	    .changed_since = r->gateway->settings->changed_since_holds,
-	    /* 1.0 shows nothing of what makes extended evidence so */
-	    .any_evidence = r->legacy != NULL && r->legacy->version_index == 0,
-	};
+	struct implies_rules rules = broaden_rules(r->gateway->settings);
+	/* 1.0 shows nothing of what makes extended evidence so */
+	rules.any_evidence = r->legacy != NULL && r->legacy->version_index == 0;
+	return rules;
 }
 
 /* Whether a result has the answer; what is left to do to it. */

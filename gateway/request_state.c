@@ -39,10 +39,7 @@ source_fini(struct source *s)
 enum status
 source_settle(struct source *s)
 {
-	query_canon(&s->query, &s->canon);
-	if (s->canon.err == STATUS_OK)
-		query_digest(s->canon.data, s->canon.len, s->digest);
-	return s->canon.err;
+	return query_name(&s->query, &s->canon, s->digest);
 }
 
 void

@@ -28,10 +28,7 @@ read_one(struct warm_list *w, const struct settings_warm *s, FILE *complaints, s
 	if (st != STATUS_OK || errors.count > 0)
 		return st != STATUS_OK ? st : STATUS_BAD_REQUEST;
 	ret->name = s->name;
-	query_canon(&ret->query, &ret->canon);
-	if (ret->canon.err == STATUS_OK)
-		query_digest(ret->canon.data, ret->canon.len, ret->digest);
-	return ret->canon.err;
+	return query_name(&ret->query, &ret->canon, ret->digest);
 }
 
 enum status

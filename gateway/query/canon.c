@@ -274,3 +274,12 @@ query_digest(const char *text, size_t len, uint8_t ret_digest[SHA256_BYTES])
 {
 	crypto_sha256(text, len, ret_digest);
 }
+
+enum status
+query_name(const struct query *q, struct buf *text, uint8_t ret_digest[SHA256_BYTES])
+{
+	query_canon(q, text);
+	if (text->err == STATUS_OK)
+		query_digest(text->data, text->len, ret_digest);
+	return text->err;
+}

@@ -189,6 +189,9 @@ enum status query_from_canon(
 enum status query_canon_policies(
     struct arena *a, const char *text, size_t len, struct id_list *ret_policies) NODISCARD;
 void query_digest(const char *text, size_t len, uint8_t ret_digest[SHA256_BYTES]);
+/* Both, of a query: its text into an empty buffer, and the digest of that. A failure is the buffer's. */
+enum status query_name(
+    const struct query *q, struct buf *text, uint8_t ret_digest[SHA256_BYTES]) NODISCARD;
 
 /* --- cursor (cursor.c) */
 
