@@ -6,33 +6,9 @@
 
 #include "gateway/base/limits.h"
 #include "gateway/query/breadth.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/queries.h"
 
-static struct arena arena;
 static const struct implies_rules documented, readings = {true, true, false};
-
-static void
-setup(void)
-{
-	arena_init(&arena, LIMIT_ARENA_BYTES);
-}
-
-static void
-teardown(void)
-{
-	arena_fini(&arena);
-}
-
-static struct query
-parse(const char *text)
-{
-	struct query q;
-	struct query_errors errors;
-	ck_assert_msg(query_parse(&arena, QUERY_POSTURES, FORMAT_JSON, NULL, text, strlen(text), &q,
-			  &errors) == STATUS_OK,
-	    "%s", text);
-	return q;
-}
 
 static const char *
 canon(const struct query *q)

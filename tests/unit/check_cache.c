@@ -21,6 +21,7 @@
 #include "gateway/base/log.h"
 #include "gateway/base/stitch.h"
 #include "tests/unit/dir.h"
+#include "tests/unit/inflate.h"
 #include "tests/unit/unit.h"
 
 #define MINUTE_MS ((int64_t)60 * 1000)
@@ -2608,24 +2609,6 @@ END_TEST
 
 static struct buf text, member, inflated;
 
-/* The content of a member, into `inflated`. */
-static void
-inflate_member(void)
-{
-	struct inflater *inf = inflater_new(UINT64_MAX);
-	const uint8_t *at = (const uint8_t *)member.data;
-	size_t left = member.len, made = 1;
-	buf_reset(&inflated);
-	ck_assert_ptr_nonnull(inf);
-	while (left > 0 || made > 0) {
-		uint8_t *room = (uint8_t *)buf_room(&inflated, 64 * KIB);
-		ck_status(inflater_step(inf, &at, &left, room, 64 * KIB, &made), STATUS_OK);
-		buf_used(&inflated, made);
-	}
-	ck_status(inflater_finish(inf), STATUS_OK);
-	inflater_free(inf);
-}
-
 /* All fragments of a part: their text, and the member that their twins make. Gives how many have
  * none. */
 static unsigned
@@ -2684,7 +2667,7 @@ missing_twins(unsigned query)
 		missing += here;
 		if (here > 0)
 			continue;
-		inflate_member();
+		unit_inflate(&member, &inflated);
 		ck_assert_uint_eq(inflated.len, text.len);
 		ck_assert(text.len == 0 || memcmp(inflated.data, text.data, text.len) == 0);
 	}

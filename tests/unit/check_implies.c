@@ -7,33 +7,9 @@
 #include "gateway/query/filter.h"
 #include "gateway/query/implies.h"
 #include "gateway/query/param.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/queries.h"
 
-static struct arena arena;
 static const struct implies_rules documented, readings = {true, true, false};
-
-static void
-setup(void)
-{
-	arena_init(&arena, LIMIT_ARENA_BYTES);
-}
-
-static void
-teardown(void)
-{
-	arena_fini(&arena);
-}
-
-static struct query
-parse(const char *text)
-{
-	struct query q;
-	struct query_errors errors;
-	ck_assert_msg(query_parse(&arena, QUERY_POSTURES, FORMAT_JSON, NULL, text, strlen(text), &q,
-			  &errors) == STATUS_OK,
-	    "%s", text);
-	return q;
-}
 
 /* What is left to do, as the names of the parts; or "lacks NAME". */
 static const char *

@@ -10,6 +10,7 @@
 #include "gateway/answer/page.h"
 #include "gateway/base/limits.h"
 #include "tests/unit/dir.h"
+#include "tests/unit/inflate.h"
 #include "tests/unit/unit.h"
 
 #define NOW INT64_C(1790000000000)
@@ -127,23 +128,6 @@ make_result(const struct shape *s, uint64_t seed)
 
 /* --- pages */
 
-static void
-inflate_packed(void)
-{
-	struct inflater *inf = inflater_new(UINT64_MAX);
-	const uint8_t *at = (const uint8_t *)packed.data;
-	size_t left = packed.len, made = 1;
-	buf_reset(&inflated);
-	ck_assert_ptr_nonnull(inf);
-	while (left > 0 || made > 0) {
-		uint8_t *room = (uint8_t *)buf_room(&inflated, 64 * KIB);
-		ck_status(inflater_step(inf, &at, &left, room, 64 * KIB, &made), STATUS_OK);
-		buf_used(&inflated, made);
-	}
-	ck_status(inflater_finish(inf), STATUS_OK);
-	inflater_free(inf);
-}
-
 /* The page at that position in both forms, compared; `plain` and `packed` have them. */
 static struct page
 read_page(const struct answer *a, uint64_t position, unsigned limit)
@@ -165,7 +149,7 @@ read_page(const struct answer *a, uint64_t position, unsigned limit)
 	ck_assert_str_eq(z.next, p.next);
 	const struct buf *got = &packed;
 	if (z.gzip) {
-		inflate_packed();
+		unit_inflate(&packed, &inflated);
 		got = &inflated;
 	}
 	ck_assert_uint_eq(got->len, plain.len);
@@ -354,7 +338,7 @@ START_TEST(one_record_is_the_same_text)
 	ck_status(page_write_one(&z, &packed), STATUS_OK);
 	ck_assert_uint_ge(plain.len, KIB);
 	ck_assert(z.gzip);
-	inflate_packed();
+	unit_inflate(&packed, &inflated);
 	ck_assert_uint_eq(inflated.len, plain.len);
 	ck_assert_mem_eq(inflated.data, plain.data, plain.len);
 	cache_release(r);

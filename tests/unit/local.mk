@@ -18,13 +18,13 @@ UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_unit_check_base_SOURCES = tests/unit/check_base.c tests/unit/unit.h
 tests_unit_check_base_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_base_LDADD = $(BASE_LIBS) $(CHECK_LIBS)
-tests_unit_check_breadth_SOURCES = tests/unit/check_breadth.c tests/unit/unit.h
+tests_unit_check_breadth_SOURCES = tests/unit/check_breadth.c tests/unit/queries.h tests/unit/unit.h
 tests_unit_check_breadth_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_breadth_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
 tests_unit_check_budget_SOURCES = tests/unit/check_budget.c tests/unit/unit.h
 tests_unit_check_budget_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_budget_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
-tests_unit_check_cache_SOURCES = tests/unit/check_cache.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_cache_SOURCES = tests/unit/check_cache.c tests/unit/dir.h tests/unit/inflate.h tests/unit/unit.h
 tests_unit_check_cache_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_cache_LDADD = libcache.a $(BASE_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_codec_SOURCES = tests/unit/check_codec.c tests/unit/unit.h
@@ -43,7 +43,7 @@ tests_unit_check_early_SOURCES = tests/unit/check_early.c tests/unit/dir.h tests
 tests_unit_check_early_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_early_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
-tests_unit_check_page_SOURCES = tests/unit/check_page.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_page_SOURCES = tests/unit/check_page.c tests/unit/dir.h tests/unit/inflate.h tests/unit/unit.h
 tests_unit_check_page_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_page_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
@@ -68,7 +68,7 @@ tests_unit_check_hosts_SOURCES = tests/unit/check_hosts.c tests/unit/dir.h tests
 tests_unit_check_hosts_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_hosts_LDADD = liblegacy.a libfetch.a libquery.a libupstream.a libcache.a $(BASE_LIBS) \
 	$(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
-tests_unit_check_implies_SOURCES = tests/unit/check_implies.c tests/unit/unit.h
+tests_unit_check_implies_SOURCES = tests/unit/check_implies.c tests/unit/queries.h tests/unit/unit.h
 tests_unit_check_implies_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_implies_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_LIBS)
 tests_unit_check_legacy_SOURCES = tests/unit/check_legacy.c tests/unit/unit.h
