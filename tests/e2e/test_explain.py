@@ -158,7 +158,7 @@ class Explaining(harness.StackTest):
         self.begin()
         hold = self.control.hold(api="postureInfo")
         place = self.ask(headers=AT_ONCE, policy="1001,1002").headers["Location"]
-        self.control.wait(api="postureInfo", held=1)
+        self.control.wait(api="postureInfo", held=2)
         for query, how in (({"policy": "1001,1002"}, "exact"), ({"policy": "1001", "status": "Failed"}, "contained")):
             said = self.explain(**query)
             serves = self.serves(said, how, "inFlight")
