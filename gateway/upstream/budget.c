@@ -354,6 +354,11 @@ count_refusal_locked(struct budget *b, enum upstream_api api, const struct trans
 	lock_assert_held(&b->lock);
 	lane->refused_concurrency += head->by_concurrency;
 	lane->refused_rate += !head->by_concurrency;
+}
+
+static void
+log_refusal(enum upstream_api api, const struct transport_head *head)
+{
 	log_event(LOG_WARNING, "upstream-limit", "api=%s limit=%s wait_s=%lld",
 	    upstream_api_name(api), head->by_concurrency ? "concurrency" : "rate",
 	    (long long)(head->wait_ms / 1000));
@@ -374,6 +379,8 @@ budget_done(
 	lock_drop(&b->lock);
 	if (changed)
 		keep_note(b, e->api); /* an announced wait holds after a crash, too */
+	if (end == GATE_LIMITED)
+		log_refusal(e->api, head); /* which it does once this is in the log */
 }
 
 void

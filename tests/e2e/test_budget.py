@@ -206,7 +206,7 @@ class Refusals(BudgetTest):
         self.control.fault("429", api="hostids", times=1, toWait="3")
         query = self.query()
         self.assertEqual(client.get("/v1/postures", headers=ASYNC, **query).status, 202)
-        harness.wait_until(lambda: " status=UPSTREAM_LIMIT " in self.running.gateway.text(), "the wait is known")
+        harness.wait_until(lambda: "upstream-limit api=hostids" in self.running.gateway.text(), "the wait is kept")
         self.running.restart_gateway(kill=True)
         self.ask_until_answered([query])
         refused, following = self.journal()
