@@ -83,8 +83,6 @@ make_twin(struct batch *b, size_t i)
 	struct data_key k = key_of(b, number);
 	const char *before = i > 0 ? b->bodies.data + run[-1].at : b->before.data;
 	size_t before_len = i > 0 ? run[-1].len : b->before.len;
-	if (run->twin_len > 0)
-		return STATUS_OK;
 	struct packer *packer = packer_borrow(b->stage->cache);
 	if (packer == NULL)
 		return STATUS_NO_MEMORY;
@@ -97,23 +95,18 @@ make_twin(struct batch *b, size_t i)
 	return b->twins.err;
 }
 
-/* The last run is closed. Its twin is made now only where the writer has enough to do. */
-static enum status
-close_run(struct batch *b)
+/* The run does not change any more. */
+static bool
+is_closed(const struct batch *b, size_t i)
 {
-	return b->eager && has_twins(b) ? make_twin(b, b->run_count - 1) : STATUS_OK;
+	return b->ends || i + 1 < b->run_count || !run_takes(&b->runs[i], 0);
 }
 
 enum status
-batch_make_twins(struct batch *b)
+batch_make_twin(struct batch *b, bool *ret_made)
 {
-	enum status st = STATUS_OK;
-	if (!has_twins(b))
-		return STATUS_OK;
-	for (size_t i = 0; st == STATUS_OK && i < b->run_count; i++)
-		if (b->ends || i + 1 < b->run_count || !run_takes(&b->runs[i], 0))
-			st = make_twin(b, i);
-	return st;
+	*ret_made = has_twins(b) && b->twin_count < b->run_count && is_closed(b, b->twin_count);
+	return *ret_made ? make_twin(b, b->twin_count++) : STATUS_OK;
 }
 
 static enum status
@@ -132,13 +125,11 @@ static enum status
 run_for(struct batch *b, size_t body_len)
 {
 	struct run *last = b->run_count > 0 ? &b->runs[b->run_count - 1] : NULL;
-	if (last != NULL && run_takes(last, body_len)) {
-		buf_byte(&b->bodies, ',');
-		last->len++;
-		return STATUS_OK;
-	}
-	enum status st = last != NULL ? close_run(b) : STATUS_OK;
-	return st == STATUS_OK ? new_run(b) : st;
+	if (last == NULL || !run_takes(last, body_len))
+		return new_run(b);
+	buf_byte(&b->bodies, ',');
+	last->len++;
+	return STATUS_OK;
 }
 
 static enum status
@@ -154,8 +145,6 @@ add_body(struct batch *b, struct row *row, const void *body, size_t len)
 	buf_add(&b->bodies, body, len);
 	run->len += len;
 	run->count++;
-	if (b->bodies.err == STATUS_OK && !run_takes(run, 0))
-		return close_run(b);
 	return b->bodies.err;
 }
 
@@ -259,7 +248,7 @@ take_run(const struct batch *b, struct batch *next)
 {
 	const struct run *last = &b->runs[b->run_count - 1];
 	bool open = run_takes(last, 0);
-	next->run_count = 0;
+	next->run_count = next->twin_count = 0;
 	next->first_fragment = b->first_fragment + (uint32_t)(b->run_count - open);
 	buf_reset(&next->bodies);
 	buf_reset(&next->twins);

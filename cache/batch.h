@@ -33,8 +33,9 @@ struct batch {
 	struct buf bodies;
 	struct buf before; /* the end of the run before runs[0], if that is not among these */
 	struct buf twins;
-	bool eager; /* twins are made as runs are closed; else they are the writer's to make */
-	bool ends;  /* the last run is the part's last, however little it has */
+	size_t
+	    twin_count; /* of the first runs; they are made as late as possible, by whoever has the time */
+	bool ends; /* the last run is the part's last, however little it has */
 
 	/* the writer's (writer.c) */
 	uint64_t records;   /* of the part, with these */
@@ -51,9 +52,9 @@ void batch_fini(struct batch *b);
  *   STATUS_OVERFLOW (the memos of one block of rows are beyond 64 MiB), STATUS_NO_MEMORY */
 enum status batch_add(struct batch *b, const struct row *row, const void *body, size_t body_len,
     const void *memo, size_t memo_len) NODISCARD;
-/* Makes the twins that are missing of runs that do not change any more. STATUS_OK or
- * STATUS_NO_MEMORY. */
-enum status batch_make_twins(struct batch *b) NODISCARD;
+/* Makes the next twin that is missing of a run that does not change any more; false in *ret_made if
+ * there is none. STATUS_OK or STATUS_NO_MEMORY. */
+enum status batch_make_twin(struct batch *b, bool *ret_made) NODISCARD;
 /* It would write a twin that is not in the store yet. */
 bool batch_lacks_twin(const struct batch *b);
 /* Makes the next batch of the part, whatever it held, begin with what of this one is not full. */

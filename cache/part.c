@@ -73,11 +73,22 @@ cache_part_info(const struct cache_part *p)
 
 /* --- to the writer */
 
+/* While the writer has the batch before, twins of this one are made, so that there is less left for it. */
+static void
+make_twins_meanwhile(struct cache_part *p)
+{
+	bool made = true;
+	while (p->err == STATUS_OK && made &&
+	       atomic_load_explicit(&p->away->busy, memory_order_relaxed))
+		p->err = batch_make_twin(p->fill, &made);
+}
+
 /* The batch goes, once the one before has arrived; the next begins with what of it is not full. */
 static void
 hand_over(struct cache_part *p)
 {
 	struct batch *full = p->fill;
+	make_twins_meanwhile(p);
 	if (settle(p) == STATUS_OK)
 		p->err = batch_begin_next(full, p->away);
 	if (p->err != STATUS_OK)
@@ -100,8 +111,6 @@ cache_part_add(struct cache_part *p, const struct row *row, const void *body, si
 	/* the last number of a fragment is kept free, so that counting never wraps */
 	if (body_len > BODY_MAX_BYTES || memo_len > MEMO_MAX_BYTES || p->records >= UINT32_MAX)
 		return p->err = STATUS_OVERFLOW;
-	/* whoever has less to do makes the twins: behind a batch that is not written yet it is us */
-	p->fill->eager = atomic_load_explicit(&p->away->busy, memory_order_relaxed);
 	p->err = batch_add(p->fill, row, body, body_len, memo, memo_len);
 	if (p->err != STATUS_OK)
 		return p->err;

@@ -73,7 +73,8 @@ make_twins(struct batch *list)
 {
 	enum status st = STATUS_OK;
 	for (struct batch *b = list; st == STATUS_OK && b != NULL; b = b->next)
-		st = batch_make_twins(b);
+		for (bool made = true; st == STATUS_OK && made;)
+			st = batch_make_twin(b, &made);
 	return st;
 }
 
