@@ -148,7 +148,8 @@ fill_catalogue(struct cache *c, struct env_txn *t)
 		if (k.len != ID_KEY_BYTES)
 			return STATUS_CORRUPT;
 		uint64_t id = bytes_u64_be(k.at);
-		if (catalogue_add(&c->catalogue, id, (int64_t)(id >> ID_TIME_SHIFT)) == NULL)
+		if (catalogue_add(&c->catalogue, id, (int64_t)(id >> ID_TIME_SHIFT), RESULT_LIVE) ==
+		    NULL)
 			return STATUS_NO_MEMORY;
 		c->live++;
 		raise_last_id(c, id);
@@ -596,6 +597,12 @@ shelve(struct cache *c, struct cache_result *r)
 	take_off_if_doomed(c, r, place);
 }
 
+static bool
+may_be_in_store(const struct catalogue_entry *e)
+{
+	return e != NULL && (e->state == RESULT_LIVE || e->state == RESULT_ENTERED);
+}
+
 /* The handle if it is open already; else STATUS_OK and NULL if it may be read from the store. */
 static enum status
 find_open(struct cache *c, uint64_t id, int64_t now_wall_ms, struct cache_result **ret)
@@ -606,8 +613,9 @@ find_open(struct cache *c, uint64_t id, int64_t now_wall_ms, struct cache_result
 		return STATUS_OK;
 	lock_take(&c->results);
 	struct catalogue_entry *e = catalogue_find(&c->catalogue, id);
-	if (e != NULL && e->state == RESULT_LIVE) {
-		*ret = e->open != NULL ? hold_locked(c, e, now_wall_ms) : NULL;
+	if (may_be_in_store(e)) {
+		bool open = e->open != NULL && e->state == RESULT_LIVE;
+		*ret = open ? hold_locked(c, e, now_wall_ms) : NULL;
 		st = STATUS_OK;
 	}
 	lock_drop(&c->results);
@@ -624,7 +632,7 @@ enter(struct cache *c, struct cache_result *mine, int64_t now_wall_ms, struct ca
 	enum status st = STATUS_OK;
 	lock_take(&c->results);
 	struct catalogue_entry *e = catalogue_find(&c->catalogue, mine->m->id);
-	if (e == NULL || e->state != RESULT_LIVE) {
+	if (!may_be_in_store(e)) {
 		st = STATUS_NOT_FOUND;
 	} else if (e->open != NULL) {
 		*ret = hold_locked(c, e, now_wall_ms);
@@ -922,7 +930,7 @@ is_live(struct cache *c, uint64_t id)
 {
 	lock_take(&c->results);
 	const struct catalogue_entry *e = catalogue_find(&c->catalogue, id);
-	bool live = e != NULL && e->state == RESULT_LIVE;
+	bool live = may_be_in_store(e);
 	lock_drop(&c->results);
 	return live;
 }

@@ -39,7 +39,7 @@ catalogue_find(const struct catalogue *c, uint64_t id)
 }
 
 struct catalogue_entry *
-catalogue_add(struct catalogue *c, uint64_t id, int64_t used_ms)
+catalogue_add(struct catalogue *c, uint64_t id, int64_t used_ms, enum result_state state)
 {
 	if (c->count == c->cap) {
 		size_t cap = c->cap == 0 ? 64 : c->cap * 2;
@@ -54,7 +54,7 @@ catalogue_add(struct catalogue *c, uint64_t id, int64_t used_ms)
 	assert(at == c->count || e->id != id);
 	memmove(e + 1, e, (c->count - at) * sizeof *e);
 	c->count++;
-	*e = (struct catalogue_entry){.id = id, .used_ms = used_ms, .state = RESULT_LIVE};
+	*e = (struct catalogue_entry){.id = id, .used_ms = used_ms, .state = state};
 	return e;
 }
 

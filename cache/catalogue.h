@@ -2,6 +2,8 @@
  *
  * A result goes one way only:
  *
+ *     ENTERED its commit is under way: only who sees its records in the store may have it. If the commit
+ *             fails it goes at once, and nobody has had it
  *     LIVE    it can be found
  *     DOOMED  it is not found again; its records are still in the store: the sweep removes them
  *     GONE    its records are removed; its data stays until the last holder lets go
@@ -18,7 +20,7 @@
 
 struct cache_result;
 
-enum result_state { RESULT_LIVE, RESULT_DOOMED, RESULT_GONE };
+enum result_state { RESULT_ENTERED, RESULT_LIVE, RESULT_DOOMED, RESULT_GONE };
 
 struct catalogue_entry {
 	uint64_t id;
@@ -37,8 +39,9 @@ struct catalogue {
 void catalogue_fini(struct catalogue *c);
 /* NULL if there is none. */
 struct catalogue_entry *catalogue_find(const struct catalogue *c, uint64_t id);
-/* A new LIVE entry. NULL when out of memory; the id must not be there. */
-struct catalogue_entry *catalogue_add(struct catalogue *c, uint64_t id, int64_t used_ms) NODISCARD;
+/* A new entry in that state. NULL when out of memory; the id must not be there. */
+struct catalogue_entry *catalogue_add(
+    struct catalogue *c, uint64_t id, int64_t used_ms, enum result_state state) NODISCARD;
 void catalogue_remove(struct catalogue *c, struct catalogue_entry *e);
 
 #endif

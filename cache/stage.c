@@ -184,26 +184,32 @@ static enum status
 enter_new(struct cache *c, struct cache_result *r)
 {
 	lock_take(&c->results);
-	struct catalogue_entry *e = catalogue_add(&c->catalogue, r->m->id, r->m->published_at_ms);
-	if (e != NULL) {
+	struct catalogue_entry *e =
+	    catalogue_add(&c->catalogue, r->m->id, r->m->published_at_ms, RESULT_ENTERED);
+	if (e != NULL)
 		e->open = r;
-		c->live++;
-	}
 	lock_drop(&c->results);
 	return e != NULL ? STATUS_OK : STATUS_NO_MEMORY;
 }
 
+/* It was committed, or was not. */
 static void
-take_back(struct cache *c, const struct cache_result *r)
+settle_new(struct cache *c, const struct cache_result *r, bool committed)
 {
 	lock_take(&c->results);
-	catalogue_remove(&c->catalogue, catalogue_find(&c->catalogue, r->m->id));
-	c->live--;
+	struct catalogue_entry *e = catalogue_find(&c->catalogue, r->m->id);
+	if (committed) {
+		e->state = RESULT_LIVE;
+		c->live++;
+	} else {
+		catalogue_remove(&c->catalogue, e);
+	}
 	lock_drop(&c->results);
 }
 
-/* It is entered before the commit: nobody can ask for it yet, and once it is committed whoever
- * asks must find it. With `writing` held nobody dooms it in between. */
+/* It is entered before the commit: once it is committed whoever asks must find it. Until then nobody
+ * does, though walks that follow the fetch know its id already. With `writing` held nobody dooms it in
+ * between. */
 static enum status
 commit_entered(struct cache_stage *s, struct cache_result *r, const struct buf *bytes)
 {
@@ -214,8 +220,7 @@ commit_entered(struct cache_stage *s, struct cache_result *r, const struct buf *
 	struct env_txn *t = env_write(c->env);
 	write_result(s, t, r->m, bytes);
 	st = store_commit(c, t, true);
-	if (st != STATUS_OK)
-		take_back(c, r);
+	settle_new(c, r, st == STATUS_OK);
 	return st;
 }
 

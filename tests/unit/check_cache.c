@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -1304,9 +1305,32 @@ START_TEST(an_io_error_fences_but_hits_go_on)
 }
 END_TEST
 
-/* A manifest of some megabytes, so that its commit needs pages behind the end of the file. */
+/* Asks for a result by its id, as a walk that follows a fetch does. */
+struct asker {
+	uint64_t id;
+	atomic_bool begun, done, got;
+};
+
+static void *
+ask_until_done(void *ctx)
+{
+	struct asker *a = ctx;
+	struct cache_result *r;
+	while (!a->done) {
+		if (cache_get(cache, a->id, NOW, &r) == STATUS_OK) {
+			a->got = true;
+			cache_release(r);
+		}
+		a->begun = true;
+	}
+	return NULL;
+}
+
+/* A manifest of some megabytes, so that its commit needs pages behind the end of the file, and time. */
 START_TEST(a_publication_that_fails_leaves_the_old_result)
 {
+	struct asker asker = {0};
+	pthread_t thread;
 	struct sample s = {.query = 1, .generation = 1, .parts = 1, .records = {50}};
 	struct name name = name_of(1);
 	struct cache_part_info info;
@@ -1329,8 +1353,14 @@ START_TEST(a_publication_that_fails_leaves_the_old_result)
 	signal(SIGXFSZ, SIG_IGN);
 	struct rlimit limit = {.rlim_cur = (rlim_t)file.st_size, .rlim_max = RLIM_INFINITY};
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	uint64_t id = asker.id = cache_stage_id(stage);
+	ck_assert_int_eq(pthread_create(&thread, NULL, ask_until_done, &asker), 0);
+	while (!asker.begun)
+		sched_yield();
 	ck_status(cache_stage_publish(stage, &m, NOW, &r), STATUS_STORE_FAILED);
-	uint64_t id = cache_stage_id(stage);
+	asker.done = true;
+	pthread_join(thread, NULL);
+	ck_assert(!asker.got); /* it never was in the store */
 	cache_stage_abandon(stage);
 	ck_assert_uint_eq(stats().results, 1);
 	assert_reads(1, &s);
