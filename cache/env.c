@@ -28,7 +28,7 @@ struct env_txn {
 	struct env *env;
 	MDB_txn *txn;
 	enum status st;
-	bool writes;
+	bool writes, changed;
 };
 
 struct env {
@@ -333,6 +333,10 @@ env_commit(struct env_txn *t, bool durable)
 		mdb_env_set_flags(e->mdb, MDB_NOMETASYNC, !durable);
 		keep(t, mdb_txn_commit(t->txn)); /* frees it, whatever comes */
 		t->txn = NULL;
+		/* without a change the library has written nothing: not the meta page of the commit
+		 * before either */
+		if (t->st == STATUS_OK && durable && !t->changed)
+			keep(t, mdb_env_sync(e->mdb, 1));
 		if (t->st == STATUS_OK)
 			lengthen_file(e);
 	}
@@ -348,6 +352,7 @@ env_put(struct env_txn *t, enum env_db db, const void *key, size_t key_len, cons
 	if (t->st != STATUS_OK)
 		return;
 	MDB_val k = val(key, key_len), v = val(value, len);
+	t->changed = true;
 	keep(t, mdb_put(t->txn, t->env->dbs[db], &k, &v, 0));
 }
 
@@ -357,6 +362,7 @@ env_reserve(struct env_txn *t, enum env_db db, const void *key, size_t key_len, 
 	if (t->st != STATUS_OK)
 		return NULL;
 	MDB_val k = val(key, key_len), v = {.mv_size = len};
+	t->changed = true;
 	return keep(t, mdb_put(t->txn, t->env->dbs[db], &k, &v, MDB_RESERVE)) ? v.mv_data : NULL;
 }
 
@@ -366,7 +372,8 @@ env_del(struct env_txn *t, enum env_db db, const void *key, size_t key_len)
 	if (t->st != STATUS_OK)
 		return;
 	MDB_val k = val(key, key_len);
-	found(t, mdb_del(t->txn, t->env->dbs[db], &k, NULL));
+	if (found(t, mdb_del(t->txn, t->env->dbs[db], &k, NULL)))
+		t->changed = true;
 }
 
 /* --- reading */

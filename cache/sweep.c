@@ -454,7 +454,7 @@ cache_sweep(struct cache *c, int64_t now_wall_ms, bool *ret_more)
 
 /* --- dropping on request */
 
-/* The next result in which the policy occurs (0: any), with an id above `after`; 0 if none. */
+/* The next result whose records are in the store, with an id above `after`; 0 if none. */
 static uint64_t
 next_of_any_policy(struct cache *c, uint64_t after)
 {
@@ -462,7 +462,7 @@ next_of_any_policy(struct cache *c, uint64_t after)
 	lock_take(&c->results);
 	for (size_t i = 0; i < c->catalogue.count && id == 0; i++) {
 		const struct catalogue_entry *e = &c->catalogue.entries[i];
-		if (e->id > after && e->state == RESULT_LIVE)
+		if (e->id > after && e->state != RESULT_GONE)
 			id = e->id;
 	}
 	lock_drop(&c->results);

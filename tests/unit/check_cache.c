@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -1450,6 +1451,76 @@ START_TEST(a_full_map_is_full_and_usable_again)
 }
 END_TEST
 
+/* LMDB's call comes here. */
+static atomic_uint syncs;
+static atomic_int sync_fails; /* with this error, if not 0 */
+
+int
+fdatasync(int fd)
+{
+	atomic_fetch_add(&syncs, 1);
+	if (sync_fails != 0) {
+		errno = sync_fails;
+		return -1;
+	}
+	return (int)syscall(SYS_fdatasync, fd);
+}
+
+START_TEST(a_durable_commit_keeps_those_before_even_if_it_changes_nothing)
+{
+	static const char format[] = "test";
+	char path[160];
+	snprintf(path, sizeof path, "%s/small", dir);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+	struct env_options o = {.path = path,
+	    .map_bytes = MIB,
+	    .readers = 4,
+	    .format = format,
+	    .format_len = sizeof format};
+	struct env *e;
+	const char *reason;
+	ck_status(env_open(&o, &e, &reason), STATUS_OK);
+	struct env_txn *t = env_write(e);
+	env_put(t, ENV_BODIES, "k", 1, "v", 1);
+	ck_status(env_commit(t, false), STATUS_OK);
+	unsigned before = syncs;
+	t = env_write(e);
+	env_del(t, ENV_BODIES, "other", 5);
+	ck_status(env_commit(t, true), STATUS_OK);
+	ck_assert_uint_gt(syncs, before);
+	sync_fails = EIO;
+	ck_status(env_commit(env_write(e), false), STATUS_OK); /* nothing to be kept */
+	ck_status(env_commit(env_write(e), true), STATUS_STORE_FAILED);
+	ck_assert(!env_writable(e));
+	env_close(e);
+}
+END_TEST
+
+START_TEST(what_cannot_be_synced_is_not_published)
+{
+	struct sample s = {.query = 1, .generation = 1, .parts = 1, .records = {50}};
+	struct name name = name_of(1);
+	struct cache_part_info info;
+	struct cache_stage *stage;
+	struct cache_result *r;
+	uint64_t policies[2] = {1, 900};
+	publish(&s);
+	s.generation = 2;
+	ck_status(cache_stage_open(cache, NULL, NOW, &stage), STATUS_OK);
+	ck_status(fill_part(stage, &s, 0, &info), STATUS_OK);
+	struct cache_manifest m = manifest_of(&s, &name, &info, policies);
+	sync_fails = EIO;
+	ck_status(cache_stage_publish(stage, &m, NOW, &r), STATUS_STORE_FAILED);
+	sync_fails = 0;
+	cache_stage_abandon(stage);
+	ck_assert(!stats().writable);
+	s.generation = 1;
+	assert_reads(1, &s);
+	reopen();
+	assert_reads(1, &s);
+}
+END_TEST
+
 /* ================================================================ notes */
 
 /* Whether the note is there and is `text`. */
@@ -1642,19 +1713,26 @@ START_TEST(every_damaged_byte_is_found)
 }
 END_TEST
 
-START_TEST(a_quarantined_result_is_swept_and_made_anew)
+/* Of the closed store, which has one block of rows. */
+static void
+damage_rows(void)
 {
-	struct sample s = damage_sample;
-	struct cache_result *r;
 	char path[256];
 	size_t len;
-	publish(&s);
-	close_store();
 	data_path(path);
 	char *bytes = slurp(path, &len);
 	size_t at = offset_of(bytes, len, "PGRB");
 	free(bytes);
 	flip(at + 200, 0x10);
+}
+
+START_TEST(a_quarantined_result_is_swept_and_made_anew)
+{
+	struct sample s = damage_sample;
+	struct cache_result *r;
+	publish(&s);
+	close_store();
+	damage_rows();
 	open_store();
 	ck_status(lookup(1, &r), STATUS_OK);
 	ck_status(read_result(r, &s), STATUS_CORRUPT);
@@ -1669,6 +1747,27 @@ START_TEST(a_quarantined_result_is_swept_and_made_anew)
 	s.generation = 2;
 	publish(&s);
 	assert_reads(1, &s);
+}
+END_TEST
+
+/* Damaged ones are not found, but their records are there until a sweep. */
+START_TEST(dropping_all_leaves_none_for_a_restart)
+{
+	struct sample s = damage_sample;
+	struct cache_result *r;
+	uint64_t dropped;
+	publish(&s);
+	close_store();
+	damage_rows();
+	open_store();
+	ck_status(lookup(1, &r), STATUS_OK);
+	ck_status(read_result(r, &s), STATUS_CORRUPT);
+	cache_release(r);
+	ck_status(cache_drop_policy(cache, 0, &dropped), STATUS_OK);
+	ck_assert_uint_eq(dropped, 1);
+	reopen();
+	ck_assert_uint_eq(stats().results, 0);
+	ck_assert(!is_found(1));
 }
 END_TEST
 
@@ -3037,6 +3136,8 @@ add_sweeping(Suite *suite)
 	tcase_add_test(t, open_results_that_nobody_holds_take_bounded_memory);
 	tcase_add_test(t, more_views_than_there_can_be_are_refused);
 	tcase_add_test(t, a_full_map_is_full_and_usable_again);
+	tcase_add_test(t, a_durable_commit_keeps_those_before_even_if_it_changes_nothing);
+	tcase_add_test(t, what_cannot_be_synced_is_not_published);
 }
 
 static void
@@ -3045,6 +3146,7 @@ add_damage(Suite *suite)
 	TCase *t = tcase(suite, "damage");
 	tcase_add_loop_test(t, every_damaged_byte_is_found, 0, 3);
 	tcase_add_test(t, a_quarantined_result_is_swept_and_made_anew);
+	tcase_add_test(t, dropping_all_leaves_none_for_a_restart);
 	tcase_add_test(t, a_damaged_manifest_is_no_reason_to_stop_listing);
 	tcase_add_test(t, inspecting_damage_never_goes_astray);
 	tcase_add_test(t, refuses_what_cannot_hold_a_store);
