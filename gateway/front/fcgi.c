@@ -373,14 +373,22 @@ fcgi_stream(struct fcgi *f, const char *bytes, size_t len)
 }
 
 void
-fcgi_finish(struct fcgi *f)
+fcgi_end(struct fcgi *f)
 {
 	struct piece none[PIECES_MOST] = {0};
+	if (!f->open || f->aborted || f->ended)
+		return;
+	if (!drain(f) || send_records(f, none, true) != STATUS_OK)
+		fcgi_abort(f);
+}
+
+void
+fcgi_finish(struct fcgi *f)
+{
+	fcgi_end(f);
 	if (!f->open)
 		return;
 	f->open = false;
-	if (!f->aborted && !f->ended && (!drain(f) || send_records(f, none, true) != STATUS_OK))
-		fcgi_cut(f);
 	bool kept = !f->aborted && f->request.keepConnection && FCGX_GetError(f->request.in) == 0;
 	/* not FCGX_Finish_r(), which would send an end of its own */
 	FCGX_Free(&f->request, !kept);

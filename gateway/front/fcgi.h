@@ -67,7 +67,10 @@ enum status fcgi_stream(struct fcgi *f, const char *bytes, size_t len);
 /* nginx has closed the connection: the client is gone, as far as anybody knows. For who has
  * nothing to send, and would not notice otherwise. */
 bool fcgi_hung_up(const struct fcgi *f);
-/* The request ends well; parameters are gone. Nothing happens if it was aborted. */
+/* The request ends well: sends its end, which may wait for room; on failure the connection is aborted.
+ * Nothing happens if it has ended or was aborted. */
+void fcgi_end(struct fcgi *f);
+/* Likewise, and parameters are gone; of a connection that is not kept the descriptor is closed. */
 void fcgi_finish(struct fcgi *f);
 /* The connection breaks off, visibly for the client. Parameters stay until fcgi_finish(). */
 void fcgi_abort(struct fcgi *f);

@@ -111,6 +111,8 @@ worker_main(void *ctx)
 		}
 		begin(w);
 		ws->serve(ws->ctx, w, w->fcgi);
+		fcgi_end(
+		    w->fcgi); /* it may wait: who stops can break that off while it has the fd */
 		forget_fd(w);
 		fcgi_finish(w->fcgi);
 		end(w);

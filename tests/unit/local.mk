@@ -10,7 +10,7 @@ UNIT_TESTS = \
 	tests/unit/check_reader \
 	tests/unit/check_seal tests/unit/check_settings tests/unit/check_shape tests/unit/check_split \
 	tests/unit/check_stats tests/unit/check_stitch tests/unit/check_summary tests/unit/check_sunset tests/unit/check_token \
-	tests/unit/check_usage tests/unit/check_versions
+	tests/unit/check_usage tests/unit/check_versions tests/unit/check_workers
 check_PROGRAMS += $(UNIT_TESTS)
 TESTS += $(UNIT_TESTS)
 UNIT_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
@@ -135,4 +135,7 @@ tests_unit_check_usage_LDADD = liblegacy.a libfront.a libupstream.a libcache.a $
 tests_unit_check_versions_SOURCES = tests/unit/check_versions.c tests/unit/unit.h
 tests_unit_check_versions_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_versions_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CHECK_LIBS)
+tests_unit_check_workers_SOURCES = tests/unit/check_workers.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_workers_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_check_workers_LDADD = libfront.a $(BASE_LIBS) $(FCGI_LIBS) $(CHECK_LIBS)
 endif
