@@ -33,6 +33,9 @@ struct env_txn {
 
 struct env {
 	MDB_env *mdb;
+	_Atomic(MDB_env *)
+	    reading; /* where reading begins: that one, or the one of save_readers() */
+	char *path;
 	MDB_dbi dbs[ENV_DB_COUNT];
 	int fd; /* borrowed from mdb */
 	uint32_t page_bytes;
@@ -235,17 +238,17 @@ inspect_data(const char *path, const char **ret_reason)
 	return st;
 }
 
-static enum status
-open_mdb(MDB_env *mdb, const struct env_options *o)
+static int
+open_mdb(MDB_env *mdb, const struct env_options *o, unsigned flags)
 {
 	int rc = mdb_env_set_mapsize(mdb, o->map_bytes);
 	if (rc == 0)
 		rc = mdb_env_set_maxdbs(mdb, ENV_DB_COUNT);
-	if (rc == 0)
+	if (rc == 0 && o->readers > 0)
 		rc = mdb_env_set_maxreaders(mdb, o->readers);
 	if (rc == 0)
-		rc = mdb_env_open(mdb, o->path, MDB_NOTLS, 0600);
-	return status_of(rc, -1);
+		rc = mdb_env_open(mdb, o->path, MDB_NOTLS | flags, 0600);
+	return rc;
 }
 
 static enum status
@@ -255,7 +258,7 @@ open_checked(struct env *e, const struct env_options *o, const char **ret_reason
 	if (st != STATUS_OK)
 		return st;
 	*ret_reason = "LMDB cannot open it";
-	st = open_mdb(e->mdb, o);
+	st = status_of(open_mdb(e->mdb, o, 0), -1);
 	if (st != STATUS_OK)
 		return st;
 	mdb_env_get_fd(e->mdb, &e->fd);
@@ -267,11 +270,14 @@ enum status
 env_open(const struct env_options *o, struct env **ret, const char **ret_reason)
 {
 	struct env *e = calloc(1, sizeof *e);
-	if (e == NULL || mdb_env_create(&e->mdb) != 0) {
+	if (e == NULL || (e->path = strdup(o->path)) == NULL || mdb_env_create(&e->mdb) != 0) {
+		if (e != NULL)
+			free(e->path);
 		free(e);
 		*ret_reason = "out of memory";
 		return STATUS_NO_MEMORY;
 	}
+	e->reading = e->mdb;
 	remove_reader_table(o->path);
 	enum status st = open_checked(e, o, ret_reason);
 	if (st == STATUS_STORE_FULL)
@@ -290,8 +296,62 @@ env_close(struct env *e)
 {
 	if (e == NULL)
 		return;
+	if (e->reading != e->mdb)
+		mdb_env_close(e->reading);
 	mdb_env_close(e->mdb);
+	free(e->path);
 	free(e);
+}
+
+/* --- reading on where nothing can be written any more */
+
+/* The handles are numbers, given out in the order of opening. */
+static int
+open_same_dbs(const struct env *e, MDB_env *mdb)
+{
+	MDB_txn *txn;
+	MDB_dbi db;
+	int rc = mdb_txn_begin(mdb, NULL, MDB_RDONLY, &txn);
+	if (rc != 0)
+		return rc;
+	for (int i = 0; i < ENV_DB_COUNT && rc == 0; i++) {
+		rc = mdb_dbi_open(txn, db_names[i], 0, &db);
+		if (rc == 0 && db != e->dbs[i])
+			rc = MDB_BAD_DBI;
+	}
+	if (rc == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+static bool
+library_refuses(struct env *e)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &txn);
+	if (rc == 0)
+		mdb_txn_abort(txn);
+	return rc == MDB_PANIC;
+}
+
+/* Where the last write of a commit, that of the meta page, fails, the library refuses everything from
+ * then on, reading too. What was committed before stands there all the same, and nobody changes it any
+ * more: it is opened a second time, without locks. If that fails, there are no hits until the restart. */
+static void
+save_readers(struct env *e)
+{
+	MDB_env *again;
+	if (e->reading != e->mdb || !library_refuses(e))
+		return;
+	e->fenced = true;
+	const struct env_options o = {.path = e->path, .map_bytes = env_map_bytes(e)};
+	if (mdb_env_create(&again) != 0)
+		return;
+	if (open_mdb(again, &o, MDB_RDONLY | MDB_NOLOCK) == 0 && open_same_dbs(e, again) == 0)
+		e->reading = again;
+	else
+		mdb_env_close(again);
 }
 
 /* --- writing */
@@ -342,6 +402,8 @@ env_commit(struct env_txn *t, bool durable)
 	}
 	if (fences(t->st))
 		e->fenced = true;
+	if (t->st != STATUS_OK)
+		save_readers(e);
 	return t->st;
 }
 
@@ -385,7 +447,7 @@ env_reader_open(struct env *e, struct env_txn **ret)
 	if (t == NULL)
 		return STATUS_NO_MEMORY;
 	t->env = e;
-	if (!keep(t, mdb_txn_begin(e->mdb, NULL, MDB_RDONLY, &t->txn))) {
+	if (!keep(t, mdb_txn_begin(e->reading, NULL, MDB_RDONLY, &t->txn))) {
 		enum status st = t->st;
 		free(t);
 		return st;
@@ -404,7 +466,14 @@ env_reader_rest(struct env_txn *t)
 enum status
 env_reader_again(struct env_txn *t)
 {
-	keep(t, mdb_txn_renew(t->txn));
+	struct env *e = t->env;
+	int rc = mdb_txn_renew(t->txn);
+	if (rc == MDB_PANIC && e->reading != e->mdb) {
+		mdb_txn_abort(t->txn);
+		t->txn = NULL;
+		rc = mdb_txn_begin(e->reading, NULL, MDB_RDONLY, &t->txn);
+	}
+	keep(t, rc);
 	return t->st;
 }
 
@@ -413,7 +482,8 @@ env_reader_close(struct env_txn *t)
 {
 	if (t == NULL)
 		return;
-	mdb_txn_abort(t->txn);
+	if (t->txn != NULL)
+		mdb_txn_abort(t->txn);
 	free(t);
 }
 
