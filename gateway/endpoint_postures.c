@@ -207,6 +207,7 @@ endpoint_rows(const struct request *r)
 	    .result = r->source->result,
 	    .filter = source_filter(r, r->source),
 	    .matches = r->source->matches,
+	    .foreign = r->source->foreign,
 	};
 }
 

@@ -89,6 +89,7 @@ source_narrow(struct request *r)
 	if (result_implies(r, m, &have, &s->how) != NULL)
 		return STATUS_UPSTREAM_BAD_DATA;
 	s->contained = true;
+	s->foreign = !access_covers(r->consumer, &have.policies);
 	/* all hosts that there are need not be looked for in each row */
 	if (have.hosts.count == 0 && s->how.rest.hosts.count == m->host_count)
 		s->how.rest.hosts.count = 0;

@@ -48,7 +48,7 @@ source_forget_rest(struct source *s)
 	matches_release(s->matches);
 	s->matches = NULL;
 	s->how = (struct implies){.narrowed = false};
-	s->contained = false;
+	s->contained = s->foreign = false;
 }
 
 const char *

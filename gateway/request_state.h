@@ -56,6 +56,7 @@ struct source {
 	bool alone;         /* one was followed, and had it not: a fetch of its own now; or it is
 				    the broad one already */
 	bool contained;     /* the result is of a broader query */
+	bool foreign;       /* then: of policies, too, that the caller may not see */
 	struct implies how; /* then: what is left to do to it */
 	struct matches *matches; /* and which of its records are wanted; NULL: all of them */
 	/* the flight is of a broader query; then: the hosts that it has to have asked for, whose records

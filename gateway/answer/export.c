@@ -69,7 +69,7 @@ export_init(struct export *e, const struct answer *a, enum export_form form)
 	    .form = form,
 	    .fields = a->fields,
 	    .hide = a->hide,
-	    .restricted = a->filter.grant != NULL,
+	    .restricted = answer_is_restricted(a),
 	};
 	reader_init(&e->reader, a->cache, a->result, NULL, &a->filter);
 	e->reader.takes_incomplete = true; /* what is missing is told with the result */

@@ -98,7 +98,7 @@ write_page(struct page *p, struct buf *b, struct stitch *gzip)
 	if (!span.end)
 		buf_printf(b, ",\"next\":\"%s?cursor=%s\"", p->path, p->next);
 	buf_str_add(b, "},");
-	page_result(cache_manifest(p->answer.result), p->answer.filter.grant != NULL, b);
+	page_result(cache_manifest(p->answer.result), answer_is_restricted(&p->answer), b);
 	buf_byte(b, '}');
 	return b->err;
 }
@@ -114,7 +114,7 @@ write_one(struct page *p, struct buf *b, struct stitch *gzip)
 	if (span.count == 0)
 		return STATUS_NOT_FOUND;
 	buf_byte(b, ',');
-	page_result(cache_manifest(p->answer.result), p->answer.filter.grant != NULL, b);
+	page_result(cache_manifest(p->answer.result), answer_is_restricted(&p->answer), b);
 	buf_byte(b, '}');
 	return b->err;
 }

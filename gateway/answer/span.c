@@ -356,6 +356,12 @@ end_at_border(const struct walk *w, uint64_t from, uint64_t *most)
 	return st;
 }
 
+bool
+answer_is_restricted(const struct answer *a)
+{
+	return a->foreign || a->filter.grant != NULL;
+}
+
 static bool
 takes_all(const struct answer *a)
 {

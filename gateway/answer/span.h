@@ -24,7 +24,11 @@ struct answer {
 	    *matches;    /* in place of the filter: which records pass it; NULL: unknown */
 	uint64_t fields; /* bits of member numbers to show; 0: all, unknown ones too */
 	uint64_t hide;   /* bits of members shown as null */
+	bool foreign;    /* the result has records of others, too, which the query leaves out */
 };
+
+/* The caller may not see all records of the result, nor the counts that would tell of them. */
+bool answer_is_restricted(const struct answer *a);
 
 struct answer_span {
 	uint64_t count; /* records appended */

@@ -275,7 +275,7 @@ count_and_write(const struct answer *a, unsigned by, struct table *t, struct buf
 	buf_str_add(body, "{\"data\":[");
 	st = few ? write_small(t, by, body) : write_any(t, by, body);
 	buf_str_add(body, "],");
-	page_result(cache_manifest(a->result), a->filter.grant != NULL, body);
+	page_result(cache_manifest(a->result), answer_is_restricted(a), body);
 	buf_byte(body, '}');
 	return st != STATUS_OK ? st : body->err;
 }
