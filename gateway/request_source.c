@@ -127,6 +127,13 @@ may_force(const struct request *r)
 	return r->conditions.no_cache && r->consumer->force;
 }
 
+/* What there is may be too old for the caller, and so may be what he comes again for. */
+static bool
+minds_age(const struct request *r)
+{
+	return may_force(r) || r->conditions.max_age_ms >= 0;
+}
+
 /* The fetch of a flight that this request leads. Between its lookup and its lead another flight may
  * have ended: what that has made is taken for what this one would make, and no fetch is begun. */
 static bool
@@ -254,7 +261,7 @@ choose_further(struct request *r)
 		return FOUND_FRESH;
 	if (source_take_contained(r, VERDICT_STALE))
 		return FOUND_STALE;
-	if (may_force(r) && source_take_contained(r, VERDICT_REQUEST))
+	if (minds_age(r) && source_take_contained(r, VERDICT_REQUEST))
 		return FOUND_OWED;
 	return can_fall_back(r) && wait_is_announced(r) ? FOUND_KEPT : FOUND_NOTHING;
 }
@@ -300,6 +307,8 @@ serve_found(struct request *r, enum found found)
 	struct source *s = r->source;
 	switch (found) {
 	case FOUND_FRESH:
+		if (minds_age(r)) /* it may be what was owed: it is given now */
+			settle_owed(r);
 		s->fwd = NULL;
 		s->served = SERVED_HIT;
 		return STEP_answer;
@@ -392,7 +401,7 @@ accepted(struct request *r)
 	response_header(&r->response, "Retry-After", "%" PRId64,
 	    ask_again_s(r->partial != NULL ? -1 : estimate_ms));
 	response_header(&r->response, "Cache-Status", "posturegate; fwd=%s", r->source->fwd);
-	if (strcmp(r->source->fwd, "request") == 0 || may_force(r))
+	if (minds_age(r))
 		flight_owe(r->source->flight, r->consumer->name);
 	endpoint_fetch_of_202(r, estimate_ms);
 	return STEP_respond;

@@ -334,17 +334,17 @@ conditions_verdict(const struct conditions *c, const struct cache_manifest *m, i
     bool may_force, int64_t max_age_floor_ms)
 {
 	int64_t age = now_wall_ms > m->fetched_at_ms ? now_wall_ms - m->fetched_at_ms : 0;
+	/* fetched in what is now the future: the clock was set back, and nobody knows how old it is */
+	bool dated_ahead = m->fetched_at_ms > now_wall_ms + CLOCK_STEP_MS;
 	if (c->no_cache && may_force)
 		return VERDICT_REQUEST;
 	if (c->max_age_ms >= 0) {
 		int64_t most = c->max_age_ms;
 		if (!may_force && most < max_age_floor_ms)
 			most = max_age_floor_ms;
-		if (age > most)
+		if (age > most || dated_ahead)
 			return VERDICT_REQUEST;
 	}
-	/* fetched in what is now the future: the clock was set back, and nobody knows how old it is */
-	bool dated_ahead = m->fetched_at_ms > now_wall_ms + CLOCK_STEP_MS;
 	if (now_wall_ms < m->fresh_until_ms && !dated_ahead)
 		return VERDICT_FRESH;
 	return now_wall_ms < m->stale_until_ms ? VERDICT_STALE : VERDICT_EXPIRED;

@@ -2,6 +2,7 @@
 that the upstream itself would have given them. Where the broader one fails or has less than its query
 promised, they have a fetch of their own."""
 
+import json
 import os
 import re
 import threading
@@ -353,6 +354,38 @@ class Following(harness.StackTest):
         self.assertEqual(calls(self.it), 3)
         answer = self.ask(headers=newer, policy="1001", status="Failed")
         self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=miss; stored")
+
+    def test_what_may_not_be_old_follows_and_is_owed(self):
+        self.begin(clock=True)
+        newer = {"Cache-Control": "max-age=5"}
+        self.broad()
+        answer = self.ask(headers=newer | AT_ONCE, policy="1001", status="Failed")
+        self.assertEqual(answer.status, 202)
+        self.release()
+        harness.wait_until(lambda: self.it.client(ALL).get(answer.headers["Location"]).json()["state"] ==
+                           "complete", "it is done")
+        self.it.advance(30)
+        answer = self.ask(headers=newer, policy="1001", status="Failed")
+        self.assertEqual(answer.headers["Cache-Status"], FOLLOWED)
+        self.assertEqual(calls(self.it), 3)
+        answer = self.ask(headers=newer, policy="1001", status="Failed")
+        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=miss; stored")
+
+    def test_what_is_told_of_a_broader_result_does_not_count_what_is_hidden(self):
+        self.begin()
+        self.ask(ALL, **BROAD)
+        some = self.it.client(SOME)
+        pages = [some.get("/v1/postures", policy="1001", limit=5)]
+        pages.append(some.get(pages[0].json()["page"]["next"]))
+        pages.append(some.get("/v1/postures/summary", policy="1001"))
+        told = [p.json()["result"] for p in pages]
+        whole = some.get("/v1/postures", policy="1001", format="ndjson").body.splitlines()
+        for result in told + [json.loads(whole[-1])["result"]]:
+            counts = {result[c] for c in ("batches", "calls", "hostsAsked", "hostsSeen")}
+            self.assertEqual(counts, {None})
+        self.assertIn("contained", pages[0].headers["Cache-Status"])
+        result = self.ask(ALL, policy="1001", limit=5).json()["result"]
+        self.assertEqual(result["hostsAsked"], 18, "who may see all of it is told all of it")
 
     def test_without_containment_everybody_fetches(self):
         self.begin(settings=harness.exactly())

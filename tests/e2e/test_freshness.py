@@ -227,6 +227,31 @@ class Memory(FreshnessTest):
             self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; collapsed")
             self.assertEqual(self.calls(), round, "one fetch for each time that it was forced")
 
+    def fetched(self, client, headers):
+        """It is told to come again, and the fetch has ended since."""
+        place = client.get("/v1/postures", headers | {"Prefer": "wait=0"}, policy=1001)
+        self.assertEqual(place.status, 202, place)
+        harness.wait_until(lambda: client.get(place.headers["Location"]).json()["state"] == "complete",
+                           "it is fetched")
+
+    def test_who_wants_an_age_of_what_is_not_there_and_comes_again_gets_what_was_fetched_for_it(self):
+        client, wanted = self.begin(), {"Cache-Control": "max-age=5"}
+        self.fetched(client, wanted)
+        self.it.advance(30)
+        answer = self.good(client, wanted, policy=1001)
+        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; collapsed")
+        self.assertEqual(self.calls(), 1)
+        self.good(client, wanted, policy=1001)
+        self.assertEqual(self.calls(), 2, "it is owed once")
+
+    def test_who_has_got_it_in_time_wants_another_one_later(self):
+        client, wanted = self.begin(), {"Cache-Control": "max-age=50"}
+        self.fetched(client, wanted)
+        self.assertIn("hit", self.good(client, wanted, policy=1001).headers["Cache-Status"])
+        self.it.advance(60)
+        answer = self.good(client, wanted, policy=1001)
+        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; stored")
+
     def test_who_forces_much_later_does_not_get_what_was_fetched_for_it(self):
         """It took the answer without forcing, and now wants what is newer than that."""
         client = self.begin()

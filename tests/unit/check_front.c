@@ -140,8 +140,9 @@ static const struct {
     {"max-age=5", true, 5001, VERDICT_REQUEST},
     {"max-age=5", false, 30000, VERDICT_FRESH}, /* the floor is 30 s */
     {"max-age=5", false, 30001, VERDICT_REQUEST}, {"max-age=500", false, 150000, VERDICT_STALE},
-    {NULL, false, -5000, VERDICT_FRESH},    /* the wall clock was set back, a little */
-    {NULL, false, -3600000, VERDICT_STALE}, /* by so much that nobody knows the age */
+    {NULL, false, -5000, VERDICT_FRESH},               /* the wall clock was set back, a little */
+    {NULL, false, -3600000, VERDICT_STALE},            /* by so much that nobody knows the age */
+    {"max-age=500", false, -3600000, VERDICT_REQUEST}, /* and nobody can promise one */
 };
 
 START_TEST(a_result_is_judged_by_its_age_and_by_what_was_asked)
