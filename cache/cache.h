@@ -43,7 +43,7 @@ enum row_flags {
 };
 
 #define ROW_DATE_NONE 0                /* null or "" */
-#define ROW_DATE_UNREADABLE UINT32_MAX /* text that is no date of 1970-2106 */
+#define ROW_DATE_UNREADABLE UINT32_MAX /* no moment of 1970-2106: another text, or a day alone */
 #define ROW_CRITICALITY_NONE 255
 
 /* 88 bytes without a gap: what stands on disk, little-endian. IDs are 1..2^63-1, 0 where the

@@ -804,9 +804,10 @@ normal_date(const struct split_member *m)
 	bool date_only;
 	if (is_nothing(m) || is_text(m->value, m->value_len, "\"\""))
 		return ROW_DATE_NONE;
-	/* the first second of 1970 cannot be told from none */
+	/* the first second of 1970 cannot be told from none; and a day alone may have been any moment of it
+	 * to the upstream */
 	if (!text_of(m->value, m->value_len, &text, &len) ||
-	    !clock_parse(text, len, &second, &date_only) || second == ROW_DATE_NONE ||
+	    !clock_parse(text, len, &second, &date_only) || date_only || second == ROW_DATE_NONE ||
 	    second >= ROW_DATE_UNREADABLE)
 		return ROW_DATE_UNREADABLE;
 	return (uint32_t)second;

@@ -6,6 +6,7 @@ PAIRS says how many random pairs of queries are tried (./dev contain: 20,000), U
 
 import calendar
 import collections
+import json
 import os
 import random
 import time
@@ -249,6 +250,48 @@ class Rules(harness.StackTest):
                                              status="Failed").headers["Cache-Status"])
         self.assertIn("contained", client.get("/v1/postures", policy="1001",
                                               criticality="3").headers["Cache-Status"])
+
+    def test_every_value_that_nobody_knows_how_to_compare_is_doubtful(self):
+        """One record of the upstream's that is odd in one member: a filter that looks there goes upstream, and one
+        that looks elsewhere does not, unless the oddity is such that nobody knows what the record is."""
+        good = {"id": 1, "policyId": 1001, "hostId": 5000001, "status": "Failed", "previousStatus": "Passed",
+                "lastEvaluatedDate": "2026-11-01T10:00:00Z", "complianceLastScanDate": "2026-11-01T08:00:00Z",
+                "criticality": {"label": "own", "value": 3}}
+        since = {"evaluatedSince": "2026-10-01"}
+        scanned = {"scannedFrom": "2026-10-01", "scannedTo": "2026-12-01"}
+        odd = [(since, "lastEvaluatedDate", d) for d in (None, "", "2026-11-01", "2026-11-01T10:00:00.500Z",
+                                                         "2026-11-01T10:00:00+02:00", "2026-11-01T10:00:00", 5)]
+        odd += [(scanned, "complianceLastScanDate", d) for d in (None, "", "2026-11-01", "01/11/2026")]
+        odd += [({"status": "Failed"}, "status", s) for s in (None, "", "Waived", "Failed*", 1)]
+        odd += [({"previousStatus": "Passed"}, "previousStatus", s) for s in (None, "", "Never")]
+        odd += [({"criticality": "3"}, "criticality", c) for c in (
+            None, {}, {"label": "SERIOUS"}, {"label": "SERIOUS", "value": None}, {"value": 6}, {"value": 3.5},
+            {"value": "high"}, "SERIOUS")]
+        def body(record):
+            return json.dumps([record], separators=(",", ":"))
+        stack = self.stack(simulator=DATA, settings={"cache": {"broaden": "false"}}, clock=True)
+        client = stack.client()
+        for query, member, value in odd:
+            record = {k: v for k, v in good.items() if k != member} | ({} if value is None else {member: value})
+            for missing in (False, True) if value is None else (False,):
+                with self.subTest(member=member, value=value, missing=missing):
+                    stack.advance(10**6)
+                    stack.control.reset()
+                    stack.control.fault("body", api="postureInfo", times=-1,
+                                        value=body(record if missing else record | {member: value}))
+                    broad = client.get("/v1/postures", policy="1001")
+                    self.assertEqual(broad.status, 200, broad)
+                    self.assertEqual(broad.json()["page"]["total"], 1)
+                    answer = client.get("/v1/postures", policy="1001", **query)
+                    self.assertRegex(answer.headers["Cache-Status"], "fwd=(miss|stale); stored$")
+        stack.advance(10**6)
+        stack.control.reset()
+        stack.control.fault("body", api="postureInfo", times=-1, value=body(good))
+        client.get("/v1/postures", policy="1001")
+        for query in (since, scanned, {"status": "Failed"}, {"previousStatus": "Passed"}, {"criticality": "3"}):
+            answer = client.get("/v1/postures", policy="1001", **query)
+            self.assertEqual((answer.headers["Cache-Status"][-16:], answer.json()["page"]["total"]),
+                             ("detail=contained", 1), query)
 
     def test_stale_is_served_and_the_broader_query_refreshed(self):
         stack = self.stack(simulator=DATA, settings={"cache": {"fresh_for": "10s", "stale_for": "1h"}},
