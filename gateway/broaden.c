@@ -57,8 +57,11 @@ count_calls(const struct gateway *g, const struct query *q, struct breadth_known
 	k->calls_known = q->hosts.count == 0;
 }
 
+/* What the last broad result tells. Of hosts that it did not find a new one would hardly have any more:
+ * the query would have a fetch of its own all the same. */
 static enum broaden
-look_at_store(const struct gateway *g, struct broader *b, struct breadth_known *k)
+look_at_store(
+    const struct gateway *g, const struct query *q, struct broader *b, struct breadth_known *k)
 {
 	struct cache_result *r;
 	int64_t now_ms = clock_wall_ms();
@@ -68,8 +71,11 @@ look_at_store(const struct gateway *g, struct broader *b, struct breadth_known *
 	b->fresh_until_ms = m->fresh_until_ms;
 	k->sized = true;
 	k->broad_bytes = m->body_bytes;
+	bool in_vain = m->complete && !implies_hosts(m->hosts, m->host_count, q);
 	cache_release(r);
-	return now_ms < b->fresh_until_ms ? BROADEN_STORED : BROADEN_DO;
+	if (now_ms < b->fresh_until_ms)
+		return BROADEN_STORED;
+	return in_vain ? BROADEN_NOT : BROADEN_DO;
 }
 
 bool
@@ -112,8 +118,9 @@ decide(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYT
 	    g->settings->broaden_bytes, g->settings->broaden_calls};
 	if (memcmp(digest, b->digest, SHA256_BYTES) == 0)
 		return BROADEN_NOT; /* it is as broad as can be */
-	if (look_at_store(g, b, k) == BROADEN_STORED)
-		return BROADEN_STORED;
+	enum broaden told = look_at_store(g, q, b, k);
+	if (told != BROADEN_DO)
+		return told;
 	enum breadth choice = breadth_choose(k, &bounds);
 	log_event(LOG_DEBUG, "breadth",
 	    "choice=%s others=%u calls=%llu broad_calls=%llu broad_bytes=%llu policies=%zu",

@@ -76,6 +76,18 @@ class Breadth(BroadTest):
             self.how(client, policy=1001, **n)
         self.assertEqual(calls(stack), before + 1)
 
+    def test_for_a_host_that_the_last_broad_one_had_not_found_none_is_fetched(self):
+        stack = self.begin(settings={"cache": {"fresh_for": "10s", "stale_for": "0s"}}, clock=True)
+        client = stack.client()
+        for n in NARROW[:2]:
+            self.how(client, policy=1001, **n)
+        stack.advance(60)
+        stack.control.reset()
+        self.assertIn("stored", self.how(client, policy=1001, host=5999999))
+        self.assertEqual((calls(stack), calls(stack, "hostids")), (0, 1))
+        self.assertIn("contained", self.how(client, policy=1001, host=5000001))
+        self.assertEqual((calls(stack), calls(stack, "hostids")), (1, 2))
+
     def test_detail_that_was_asked_for_is_fetched_with_it(self):
         stack = self.begin()
         client = stack.client()
