@@ -132,6 +132,14 @@ decide(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYT
 	return is_running(g, b) ? BROADEN_RUNS : BROADEN_DO;
 }
 
+/* By another version of the upstream, out of whose result the query could not be answered. */
+static bool
+is_answered_otherwise(const struct gateway *g, const struct query *broad, const struct query *q)
+{
+	const char *version = fetch_version(g->fetcher, broad);
+	return version != NULL && fetch_version_lacks(g->fetcher, version, q) != NULL;
+}
+
 enum broaden
 broaden(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BYTES], bool asked,
     struct broader *ret)
@@ -154,6 +162,7 @@ broaden(struct gateway *g, const struct query *q, const uint8_t digest[SHA256_BY
 	k.alone_calls = scope.calls;
 	k.least_bytes = scope.bytes;
 	if (!breadth_broad(q, &rules, scope.details, &ret->query) ||
+	    is_answered_otherwise(g, &ret->query, q) ||
 	    query_name(&ret->query, &ret->canon, ret->digest) != STATUS_OK)
 		return BROADEN_NOT;
 	return decide(g, q, digest, &k, ret);

@@ -32,6 +32,9 @@ result_implies(const struct request *r, const struct cache_manifest *m, const st
 	if (!m->complete)
 		return "incomplete";
 	const char *lacks = implies(have, want, &rules, ret);
+	/* a walk goes on in what it began in, whichever version would be asked by now */
+	if (lacks == NULL && !r->walking)
+		lacks = fetch_version_lacks(r->gateway->fetcher, m->version, want);
 	if (lacks == NULL && have->hosts.count == 0 && want->postures.count == 0 &&
 	    !implies_hosts(m->hosts, m->host_count, want))
 		lacks = "host";
@@ -366,13 +369,15 @@ flight_lacks(const struct request *r, const struct flight *f, size_t *text_left)
 	struct query have;
 	struct implies how;
 	size_t len;
-	const char *text = flight_text(f, &len), *why = "";
+	const char *text = flight_text(f, &len), *why = "", *version;
 	if (text == NULL || len > *text_left)
 		return "";
 	*text_left -= len;
 	arena_init(&arena, LIMIT_ARENA_BYTES);
 	if (query_from_canon(&arena, text, len, &have) == STATUS_OK)
 		why = implies(&have, &r->source->query, &rules, &how);
+	if (why == NULL && (version = fetch_version(r->gateway->fetcher, &have)) != NULL)
+		why = fetch_version_lacks(r->gateway->fetcher, version, &r->source->query);
 	arena_fini(&arena);
 	return why;
 }

@@ -106,6 +106,14 @@ struct fetch_outlook {
 void fetch_foresee(struct fetcher *f, const struct query *q, bool force, const char *consumer,
     struct fetch_outlook *ret);
 
+/* How what that version of the upstream brings for a query differs from what a fetch of `want` now would bring:
+ *   "assets"   it has SCA assets, too, where PC assets alone would come: no record tells which is which
+ *   "version"  it is older, and may not have members that would come
+ *   NULL       not at all */
+const char *fetch_version_lacks(struct fetcher *f, const char *version, const struct query *want);
+/* The version that a fetch of the query would ask now; NULL: there is none. */
+const char *fetch_version(struct fetcher *f, const struct query *q);
+
 /* The subscription that a host resolution or policy list of the upstream told last, a restart ago or
  * not; 0: none ever has. What the settings say is not looked at. */
 uint64_t fetch_subscription(const struct fetcher *f);

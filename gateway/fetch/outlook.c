@@ -49,13 +49,46 @@ foresee_policy(struct fetcher *o, const struct query *q, bool force, uint64_t po
 	return asks;
 }
 
+/* The version that would be asked, or NULL. */
+static const struct dialect *
+foresee_version(struct fetcher *o, const struct query *q)
+{
+	const struct dialect *d;
+	enum status st = versions_choose(&o->o.versions, plan_needs(q), clock_wall_ms() / 1000,
+	    memory_gone(o->o.memory, clock_mono_ms()), &d);
+	return st == STATUS_OK ? d : NULL;
+}
+
+const char *
+fetch_version(struct fetcher *o, const struct query *q)
+{
+	const struct dialect *d = foresee_version(o, q);
+	return d != NULL ? d->version : NULL;
+}
+
+const char *
+fetch_version_lacks(struct fetcher *o, const char *version, const struct query *want)
+{
+	const struct versions *v = &o->o.versions;
+	const struct dialect *theirs = versions_dialect(version);
+	bool more = theirs != NULL && want->assets == ASSETS_PC && versions_has_sca(v, theirs);
+	/* mostly; a hit then takes no lock here */
+	if (theirs == NULL || (!more && theirs == versions_at(VERSIONS_COUNT - 1)))
+		return NULL;
+	const struct dialect *own = foresee_version(o, want);
+	if (own == NULL || theirs == own)
+		return NULL;
+	if (more && !versions_has_sca(v, own))
+		return "assets";
+	return versions_is_older(theirs, own) ? "version" : NULL;
+}
+
 static void
 foresee_by_policy(struct fetcher *o, const struct query *q, bool force, struct fetch_outlook *out)
 {
-	const struct dialect *d;
+	const struct dialect *d = foresee_version(o, q);
 	size_t asked = 0;
-	if (versions_choose(&o->o.versions, plan_needs(q), clock_wall_ms() / 1000,
-		memory_gone(o->o.memory, clock_mono_ms()), &d) != STATUS_OK) {
+	if (d == NULL) {
 		out->known = false;
 		return;
 	}

@@ -145,12 +145,24 @@ abilities_of(const struct versions *v, const struct dialect *d)
 	return d->can | (listed(v->sca, v->sca_count, d->version) ? CAN_SCA : 0);
 }
 
+bool
+versions_has_sca(const struct versions *v, const struct dialect *d)
+{
+	return (abilities_of(v, d) & CAN_SCA) != 0;
+}
+
+bool
+versions_is_older(const struct dialect *d, const struct dialect *than)
+{
+	return d > than; /* in the table the newest comes first */
+}
+
 /* The smaller, the better: who wants PC assets alone is better off where there are no others, and
  * what seemed to be gone may be there after all. */
 static unsigned
 reluctance(const struct versions *v, const struct dialect *d, unsigned need, unsigned gone)
 {
-	bool more_than_asked = (abilities_of(v, d) & CAN_SCA) && !(need & CAN_SCA);
+	bool more_than_asked = versions_has_sca(v, d) && !(need & CAN_SCA);
 	return 2u * ((versions_bit(d) & gone) != 0) + more_than_asked;
 }
 

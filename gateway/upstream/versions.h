@@ -77,6 +77,9 @@ enum version_life versions_life(
 enum status versions_choose(const struct versions *v, unsigned need, int64_t now_s, unsigned gone,
     const struct dialect **ret) NODISCARD;
 unsigned versions_bit(const struct dialect *d);
+/* Whether it has SCA assets beside PC, which no record tells: by its nature or by the settings. */
+bool versions_has_sca(const struct versions *v, const struct dialect *d);
+bool versions_is_older(const struct dialect *d, const struct dialect *than);
 /* Why there is none: for each version that can be spoken, a reason; for people. */
 struct buf;
 void versions_explain(const struct versions *v, unsigned need, int64_t now_s, struct buf *text);

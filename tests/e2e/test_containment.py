@@ -293,6 +293,52 @@ class Rules(harness.StackTest):
             self.assertEqual((answer.headers["Cache-Status"][-16:], answer.json()["page"]["total"]),
                              ("detail=contained", 1), query)
 
+    def test_assets_that_only_the_broader_ones_version_has_are_not_taken_for_those_asked_for(self):
+        """qds needs 5.0, which has SCA assets for this account; without it 4.0 is asked, which has PC assets alone."""
+        stack = self.stack(simulator=DATA | {"sca_hosts": 50, "sca_versions": "5.0"}, settings={
+            "upstream": {"versions": "5.0, 4.0", "sca_versions": "5.0"},
+            "lifecycle": {"postureInfo 4.0": "active", "hostids 4.0": "active"}})
+        client = stack.client()
+        upstream = reference.Upstream(stack.upstream, stack.username, stack.password)
+        broad = client.get("/v1/postures", policy="1001", qds="true", limit=1000).json()
+        self.assertEqual(broad["result"]["upstreamVersion"], "5.0")
+        hold = stack.control.hold(api="postureInfo")
+        place = client.get("/v1/postures", {"Prefer": "wait=0"}, policy="1002", qds="true").headers["Location"]
+        narrow = client.get("/v1/postures", {"Prefer": "wait=0"}, policy="1002", status="Failed")
+        self.assertNotEqual(narrow.headers["Location"], place, "nor is its fetch followed")
+        stack.control.release(id=hold)
+        upstream.version = "4.0"
+        for policy in ("1001", "1002"):
+            for status in ("Failed", "Error", "Passed"):  # the last of them would be fetched broad
+                answer = client.get("/v1/postures", policy=policy, status=status, limit=1000)
+                self.assertEqual(answer.json()["result"]["upstreamVersion"], "4.0")
+                got = {p["id"]: p["hostId"] for p in reference.parse(answer.body)["data"]}
+                wanted = upstream.postures([policy], status=status)
+                self.assertEqual(got, {i: p["hostId"] for i, p in wanted.items()}, (policy, status))
+        self.assertLess(len({h for h in got.values()}), 12)
+        answer = client.get("/v1/postures", policy="1001", qds="true", status="Failed")
+        self.assertIn("contained", answer.headers["Cache-Status"], "whoever wants qds has no other version")
+
+    def test_what_an_older_version_brought_may_lack_members(self):
+        stack = self.stack(simulator=DATA | {"retired": "5.0"}, clock=True, settings={
+            "upstream": {"versions": "5.0, 4.0"}, "lifecycle": {"postureInfo 4.0": "active"}})
+        client = stack.client()
+        old = client.get("/v1/postures", policy="1001").json()["result"]
+        self.assertEqual(old["upstreamVersion"], "4.0")
+        first = client.get("/v1/postures", policy="1001", status="Passed", limit=5)
+        self.assertIn("contained", first.headers["Cache-Status"], "nothing newer is to be had")
+        stack.control.set(retired="")
+        stack.advance(601)  # by now 5.0 is tried again
+        second = client.get(first.json()["page"]["next"])
+        self.assertEqual(second.status, 200, second)
+        self.assertEqual(second.json()["result"]["id"], old["id"], "a walk goes on")
+        said = client.get("/v1/postures/explain", policy="1001", status="Failed").json()
+        self.assertIn((old["id"], "version"), [(c["result"], c["refused"]) for c in said["candidates"]])
+        answer = client.get("/v1/postures", policy="1001", status="Failed", limit=1000)
+        upstream = reference.Upstream(stack.upstream, stack.username, stack.password)
+        self.assertEqual({p["id"]: p for p in reference.parse(answer.body)["data"]},
+                         upstream.postures([1001], **upstream_params({"status": "Failed"})))
+
     def test_stale_is_served_and_the_broader_query_refreshed(self):
         stack = self.stack(simulator=DATA, settings={"cache": {"fresh_for": "10s", "stale_for": "1h"}},
                            clock=True)

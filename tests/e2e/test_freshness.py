@@ -18,7 +18,8 @@ class FreshnessTest(harness.StackTest):
     def begin(self, simulator=None, upstream=None, cache=None, policies=None, request=None, **more):
         """A stack with a clock to move; its client."""
         settings = {"upstream": {"retries": 0, "retry_delay": "1ms"} | (upstream or {}),
-                    "cache": cache or {}, "request": request or {}}
+                    "cache": cache or {}, "request": request or {},
+                    "lifecycle": {"postureInfo 4.0": "active"}}
         for policy, values in (policies or {}).items():
             settings[f'cache "policy {policy}"'] = values
         self.it = self.stack(clock=True, simulator=QUIET | (simulator or {}), settings=settings, **more)

@@ -503,7 +503,8 @@ class Versions(Walks):
     @classmethod
     def setUpClass(cls):
         cls.begin(settings=harness.exactly(
-            {"upstream": SETTINGS["upstream"] | {"concurrency": 1, "versions": "5.0, 4.0"}}))
+            {"upstream": SETTINGS["upstream"] | {"concurrency": 1, "versions": "5.0, 4.0"},
+             "lifecycle": {"postureInfo 4.0": "active"}}))
 
     def test_a_fetch_that_begins_anew_in_another_version_ends_the_walk(self):
         page, params, hold = self.first_page()

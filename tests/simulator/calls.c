@@ -297,6 +297,7 @@ answer_versioned(struct call *call, struct reply *r)
 	struct ask ask;
 	struct complaint complaint = {0};
 	ask_init(&ask, v);
+	ask.sca = ask.sca || list_has(opt->sca_versions, v->name, strlen(v->name));
 	if (!read_call(call, v, &ask, &complaint))
 		reply_error(r, opt, 400, complaint.code, complaint.text);
 	else if (call->api == API_POLICY_LIST)

@@ -51,6 +51,8 @@ NUMBER(large_every, "large-every", LIVE, 997, 0, INT64_MAX,
 NUMBER(large_bytes, "large-bytes", LIVE, 20000, 0, 100000000, "about how long that is")
 NUMBER(lowercase, "lowercase", LIVE, 5, 0, 1000,
     "how many records in 1000 spell their status in lower case")
+TEXT(sca_versions, "sca-versions", LIVE, "",
+    "versions of hostids and postureInfo that know SCA assets for this account, beside 1.0 and 2.0")
 FLAG(unknown_member, "unknown-member", LIVE, 1,
     "every second record has a member `auditTrail` that no document knows")
 FLAG(nasty, "nasty", LIVE, 1, "texts that break careless parsers; without: plain words")
