@@ -10,6 +10,21 @@
 
 /* --- reading */
 
+/* Up to the comma that ends an element: one in a quoted text is a part of it (RFC 9110 5.6.4). */
+static size_t
+element_len(const char *p)
+{
+	size_t n = 0;
+	bool quoted = false;
+	for (; p[n] != '\0' && (quoted || p[n] != ','); n++) {
+		if (quoted && p[n] == '\\' && p[n + 1] != '\0')
+			n++;
+		else if (p[n] == '"')
+			quoted = !quoted;
+	}
+	return n;
+}
+
 /* The next element of a comma-separated list, without white space around it. */
 static bool
 next_element(const char **at, const char **ret, size_t *ret_len)
@@ -17,7 +32,7 @@ next_element(const char **at, const char **ret, size_t *ret_len)
 	const char *p = *at + strspn(*at, " \t,");
 	if (*p == '\0')
 		return false;
-	size_t len = strcspn(p, ",");
+	size_t len = element_len(p);
 	*at = p + len;
 	while (len > 0 && (p[len - 1] == ' ' || p[len - 1] == '\t'))
 		len--;
@@ -32,15 +47,22 @@ is(const char *element, size_t len, const char *name)
 	return len == strlen(name) && strncasecmp(element, name, len) == 0;
 }
 
-/* NAME=SECONDS, quoted or not; at most a hundred years. -1 if it is not that. */
+/* NAME=SECONDS, quoted or not, with white space around the sign (RFC 7240 2 has it); at most a hundred
+ * years. -1 if it is not that. */
 static int64_t
 seconds_of(const char *element, size_t len, const char *name)
 {
+	const char *end = element + len;
 	size_t n = strlen(name);
-	if (len <= n + 1 || strncasecmp(element, name, n) != 0 || element[n] != '=')
+	if (len <= n || strncasecmp(element, name, n) != 0)
 		return -1;
-	element += n + 1;
-	len -= n + 1;
+	element += n;
+	element += strspn(element, " \t");
+	if (element >= end || *element != '=')
+		return -1;
+	element++;
+	element += strspn(element, " \t");
+	len = element < end ? (size_t)(end - element) : 0;
 	if (len >= 2 && element[0] == '"' && element[len - 1] == '"') {
 		element++;
 		len -= 2;
@@ -74,7 +96,8 @@ add_cache_control(struct conditions *c, const char *at)
 	}
 }
 
-/* The length of a preference up to its parameters, of which none is known. */
+/* The length of a preference up to its parameters, of which none is known. An empty value is none (RFC
+ * 7240 2). */
 static size_t
 without_parameters(const char *element, size_t len)
 {
@@ -83,6 +106,8 @@ without_parameters(const char *element, size_t len)
 		len = (size_t)(parameters - element);
 	while (len > 0 && (element[len - 1] == ' ' || element[len - 1] == '\t'))
 		len--;
+	if (len > 3 && memcmp(element + len - 3, "=\"\"", 3) == 0)
+		len -= 3;
 	return len;
 }
 
@@ -314,7 +339,10 @@ enum status
 conditions_body_length(const struct fcgi *f, size_t *ret_len)
 {
 	const char *type = fcgi_param(f, "CONTENT_TYPE");
+	const char *coding = fcgi_param(f, "HTTP_CONTENT_ENCODING");
 	static const char json[] = "application/json";
+	if (coding != NULL && *coding != '\0' && strcasecmp(coding, "identity") != 0)
+		return STATUS_UNSUPPORTED_MEDIA;
 	if (type == NULL || strncasecmp(type, json, sizeof json - 1) != 0)
 		return STATUS_UNSUPPORTED_MEDIA;
 	type += sizeof json - 1;

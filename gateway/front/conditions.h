@@ -39,7 +39,8 @@ bool conditions_body_announced(const struct fcgi *f);
 /* The length of a body of whatever kind. STATUS_OK, STATUS_TOO_LARGE, STATUS_BAD_REQUEST */
 enum status conditions_length(const struct fcgi *f, size_t most, size_t *ret_len) NODISCARD;
 /* The length of a JSON body.
- *   STATUS_OK, STATUS_TOO_LARGE, STATUS_UNSUPPORTED_MEDIA, STATUS_BAD_REQUEST */
+ *   STATUS_OK, STATUS_TOO_LARGE, STATUS_BAD_REQUEST,
+ *   STATUS_UNSUPPORTED_MEDIA: of another type, or with a content coding (RFC 9110 8.4) */
 enum status conditions_body_length(const struct fcgi *f, size_t *ret_len) NODISCARD;
 
 enum verdict {

@@ -286,9 +286,9 @@ reason(int http)
 	    {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
 	    {404, "Not Found"}, {405, "Method Not Allowed"}, {406, "Not Acceptable"},
 	    {409, "Conflict"}, {410, "Gone"}, {413, "Content Too Large"}, {414, "URI Too Long"},
-	    {415, "Unsupported Media Type"}, {429, "Too Many Requests"},
-	    {500, "Internal Server Error"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-	    {504, "Gateway Timeout"}};
+	    {415, "Unsupported Media Type"}, {422, "Unprocessable Content"},
+	    {429, "Too Many Requests"}, {500, "Internal Server Error"}, {502, "Bad Gateway"},
+	    {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
 	for (size_t i = 0; i < ARRAY_LEN(reasons); i++)
 		if (reasons[i].http == http)
 			return reasons[i].text;

@@ -281,6 +281,19 @@ must_be(struct arena *a, const char *what, size_t id)
 	return sentence != NULL ? sentence : "";
 }
 
+/* Of an empty body, and of one with a byte 0, there is no place to name. */
+static void
+tell_not_json(struct parser *p, const char *name, const json_error_t *error)
+{
+	const char *text =
+	    error->line > 0
+		? arena_printf(p->arena,
+		      "The body must be a JSON object; it is not from line %d, column %d on",
+		      error->line, error->column)
+		: "The body must be a JSON object";
+	query_errors_add(p->errors, name, text);
+}
+
 /* What Jansson does not take. The scan of what stands before the fault knows in which parameter it
  * is. */
 static void
@@ -303,11 +316,18 @@ tell_json(struct parser *p, const char *text, size_t len, const json_error_t *er
 				     : "There is a number beyond what any parameter takes");
 		break;
 	default:
-		query_errors_add(p->errors, name,
-		    arena_printf(p->arena,
-			"The body must be a JSON object; it is not from line %d, column %d on",
-			error->line, error->column));
+		tell_not_json(p, name, error);
 	}
+}
+
+/* NULL and why not. Jansson passes over a byte 0 that stands behind a number. */
+static json_t *
+load(const char *text, size_t len, json_error_t *ret_error)
+{
+	if (len > 0 && memchr(text, '\0', len) == NULL)
+		return json_loadb(text, len, JSON_REJECT_DUPLICATES, ret_error);
+	*ret_error = (json_error_t){.line = 0};
+	return NULL;
 }
 
 /* A scalar as it would stand in a query string; false if it is none that a parameter takes.
@@ -384,7 +404,7 @@ query_parse_json(struct arena *a, enum query_use use, enum query_format preferre
 		tell_prescan(&p, &s);
 		return arena_failed(a) ? STATUS_NO_MEMORY : STATUS_BAD_REQUEST;
 	}
-	body = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+	body = load(text, len, &error);
 	if (body == NULL && json_error_code(&error) == json_error_out_of_memory)
 		return STATUS_NO_MEMORY;
 	if (!json_is_object(body)) {

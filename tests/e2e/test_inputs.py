@@ -108,6 +108,16 @@ class Http(harness.StackTest):
             self.ask([400], "GET", f"/v1/policies?evaluatedSince={date}")
             self.ask([400], "GET", f"/v1/postures?policy=1001&scannedSince={date}")
 
+    def test_bodies(self):
+        target, json_type = "/v1/postures/query", "Content-Type: application/json"
+        good = '{"policy":1001,"limit":1}'
+        for statuses, body, *headers in (
+                ([200], good, json_type), ([200], good, json_type, "Content-Encoding: identity"),
+                ([415], good, json_type, "Content-Encoding: gzip"), ([415], good, json_type, "Content-Encoding: x"),
+                ([400], good.replace("1001", "1001\0"), json_type), ([400], good + "\0", json_type),
+                ([400], "\0", json_type), ([400], "", json_type)):
+            self.ask(statuses, "POST", target, *headers, f"Content-Length: {len(body)}", body=body)
+
     def test_head_is_get(self):
         client = self.shared.client()
         for target in KEYED + OPEN[:2] + ["/v1/nothing", "/v1/postures", "/v1/fetches?limit=0"]:

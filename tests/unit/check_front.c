@@ -127,6 +127,38 @@ START_TEST(directives_are_read_and_nonsense_is_left_aside)
 }
 END_TEST
 
+START_TEST(commas_in_quoted_texts_end_no_directive)
+{
+	struct conditions c;
+	conditions_parse(&c, "x=\"a, no-cache, b\", y=\"\\\", max-age=1\"",
+	    "z=\"q, respond-async, wait=1\"", "\"a,b\", \"c\"");
+	ck_assert(!c.no_cache && !c.respond_async);
+	ck_assert_int_eq(c.max_age_ms, -1);
+	ck_assert_int_eq(c.wait_ms, -1);
+	ck_assert(conditions_match(&c, "\"a,b\"") && conditions_match(&c, "\"c\""));
+	ck_assert(!conditions_match(&c, "\"a"));
+	conditions_parse(&c, "x=\"a\", no-cache", "z=\"q, wait=3\", wait=4", NULL);
+	ck_assert(c.no_cache);
+	ck_assert_int_eq(c.wait_ms, 4000);
+	conditions_parse(&c, "x=\"never closed, max-age=1", NULL, NULL);
+	ck_assert_int_eq(c.max_age_ms, -1);
+}
+END_TEST
+
+START_TEST(white_space_and_empty_values_of_preferences_are_as_the_rfc_has_them)
+{
+	struct conditions c;
+	conditions_parse(&c, NULL, "wait = 7 ; a=b, respond-async=\"\"", NULL);
+	ck_assert_int_eq(c.wait_ms, 7000);
+	ck_assert(c.respond_async);
+	conditions_parse(&c, NULL, "wait = , respond-async=\"x\"", NULL);
+	ck_assert_int_eq(c.wait_ms, -1);
+	ck_assert(!c.respond_async);
+	conditions_parse(&c, NULL, "wait =\t", NULL);
+	ck_assert_int_eq(c.wait_ms, -1);
+}
+END_TEST
+
 static const struct {
 	const char *cache_control;
 	bool force;
@@ -467,6 +499,26 @@ END_TEST
 
 /* --- answers */
 
+START_TEST(every_status_that_a_caller_sees_has_its_reason)
+{
+	struct response r;
+	struct buf head;
+	response_init(&r);
+	buf_init(&head, 4096);
+	for (int st = STATUS_OK; st < STATUS_COUNT; st++) {
+		if (status_info((enum status)st)->slug[0] == '\0')
+			continue;
+		buf_reset(&head);
+		response_message(&r, (enum status)st, NULL, 0);
+		ck_status(response_head(&r, &head), STATUS_OK);
+		ck_assert_msg(strstr(buf_str(&head), " Other\r\n") == NULL, "%s has none",
+		    status_info((enum status)st)->name);
+	}
+	buf_fini(&head);
+	response_fini(&r);
+}
+END_TEST
+
 START_TEST(with_a_line_end_in_a_header_there_is_no_head)
 {
 	struct response r;
@@ -545,6 +597,8 @@ main(void)
 	    t, a_result_is_judged_by_its_age_and_by_what_was_asked, 0, ARRAY_LEN(verdicts));
 	tcase_add_test(t, a_wait_is_capped);
 	tcase_add_test(t, of_a_preference_given_twice_the_first_counts);
+	tcase_add_test(t, commas_in_quoted_texts_end_no_directive);
+	tcase_add_test(t, white_space_and_empty_values_of_preferences_are_as_the_rfc_has_them);
 	tcase_add_test(t, what_was_heeded_is_told);
 	tcase_add_test(t, accept_is_weighed_as_the_rfc_says);
 	tcase_add_test(t, gzip_is_taken_as_the_rfc_says);
@@ -554,6 +608,7 @@ main(void)
 	tcase_add_test(t, a_consumer_has_what_the_settings_say_of_the_old_protocol);
 	tcase_add_test(t, a_key_opens_only_for_its_owner);
 	tcase_add_test(t, a_grant_covers_all_or_nothing);
+	tcase_add_test(t, every_status_that_a_caller_sees_has_its_reason);
 	tcase_add_test(t, with_a_line_end_in_a_header_there_is_no_head);
 	tcase_add_test(t, a_problem_replaces_what_was_there);
 	tcase_add_test(t, a_message_ends_without_a_full_stop);

@@ -703,11 +703,31 @@ END_TEST
 
 START_TEST(refuses_a_body_with_a_raw_nul)
 {
-	static const char json[] = "{\"policy\":1}\0";
+	static const struct {
+		const char *json;
+		size_t len;
+	} bodies[] = {
+#define BODY(text) {text, sizeof text - 1}
+	    BODY("{\"policy\":1}\0"), BODY("{\"policy\":1}\0x"), BODY("{\"policy\":1\0}"),
+	    BODY("{\"policy\":[1\0,2]}"), BODY("{\0\"policy\":1}"), BODY("{\"pol\0icy\":1}"),
+	    BODY("\0")
+#undef BODY
+	};
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		struct query q;
+		ck_assert_msg(query_parse_json(&arena, QUERY_POSTURES, FORMAT_JSON, NULL,
+				  bodies[i].json, bodies[i].len, &q, &errors) == STATUS_BAD_REQUEST,
+		    "body %zu was taken", i);
+	}
+}
+END_TEST
+
+START_TEST(names_no_place_in_an_empty_body)
+{
 	struct query q;
-	ck_status(query_parse_json(&arena, QUERY_POSTURES, FORMAT_JSON, NULL, json, sizeof json - 1,
-		      &q, &errors),
-	    STATUS_BAD_REQUEST);
+	ck_status(parse_json("", &q), STATUS_BAD_REQUEST);
+	ck_assert_str_eq(told(), "body");
+	ck_assert_str_eq(errors.list[0].message, "The body must be a JSON object");
 }
 END_TEST
 
@@ -1741,6 +1761,7 @@ main(void)
 	tcase_add_test(parsing, reads_a_body_like_a_query_string);
 	tcase_add_test(parsing, refuses_each_bad_body_by_name);
 	tcase_add_test(parsing, refuses_a_body_with_a_raw_nul);
+	tcase_add_test(parsing, names_no_place_in_an_empty_body);
 	tcase_add_test(parsing, refuses_deep_bodies_before_they_are_recursed_into);
 	tcase_add_test(parsing, survives_random_query_strings_and_bodies);
 	suite_add_tcase(suite, parsing);
