@@ -42,7 +42,7 @@ struct command {
 
 static const char usage[] =
     "usage: posturegate [--settings FILE]... [--set SECTION.NAME=VALUE]...\n"
-    "       posturegate --check FILE...\n"
+    "       posturegate --check FILE... [--set SECTION.NAME=VALUE]...\n"
     "\n"
     "  -s, --settings FILE      read settings from FILE; a later one is laid over an earlier one\n"
     "      --set SECTION.NAME=VALUE\n"
