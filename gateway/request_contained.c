@@ -320,8 +320,12 @@ source_take_broader(struct request *r, struct cache_result *result)
 static const char *
 take(struct request *r, struct cache_result *result, enum verdict wanted)
 {
-	if (wanted == VERDICT_REQUEST && !source_is_owed(r, result))
+	int64_t fetched_ms = cache_manifest(result)->fetched_at_ms;
+	if (wanted == VERDICT_REQUEST && !source_is_owed(r, result)) {
+		if (fetched_ms > r->source->too_old_ms)
+			r->source->too_old_ms = fetched_ms;
 		return "age";
+	}
 	return source_take_broader(r, result) ? NULL : "doubtful";
 }
 

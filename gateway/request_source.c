@@ -263,6 +263,8 @@ choose_further(struct request *r)
 		return FOUND_STALE;
 	if (minds_age(r) && source_take_contained(r, VERDICT_REQUEST))
 		return FOUND_OWED;
+	if (r->source->result == NULL && r->source->too_old_ms > 0)
+		r->source->fwd = "request";
 	return can_fall_back(r) && wait_is_announced(r) ? FOUND_KEPT : FOUND_NOTHING;
 }
 
@@ -425,15 +427,16 @@ stale_by(enum status st)
 static enum step
 no_answer(struct request *r, enum status st, int64_t retry_after_ms, const char *detail)
 {
-	const struct cache_manifest *m =
-	    r->source->result != NULL ? cache_manifest(r->source->result) : NULL;
+	const struct source *s = r->source;
 	if (source_may_stand_in(r))
 		return serve_stale(r, stale_by(st));
 	char extra[64];
-	if (m != NULL)
+	int64_t fetched_ms =
+	    s->result != NULL ? cache_manifest(s->result)->fetched_at_ms : s->too_old_ms;
+	if (fetched_ms > 0)
 		snprintf(extra, sizeof extra, ",\"cachedAge\":%" PRId64,
-		    (r->now_ms - m->fetched_at_ms) / 1000);
-	return request_problem_more(r, st, detail, retry_after_ms, m != NULL ? extra : NULL);
+		    (r->now_ms - fetched_ms) / 1000);
+	return request_problem_more(r, st, detail, retry_after_ms, fetched_ms > 0 ? extra : NULL);
 }
 
 /* Nothing comes from the upstream for a while, and why. */

@@ -47,11 +47,14 @@ struct source {
 	struct cache_result *result;
 	struct flight *flight;
 	enum served served;
-	enum stale stale;   /* of SERVED_STALE */
-	bool began;         /* the flight is one that this request has begun */
-	bool leads;         /* the flight is of a fetch that this request has begun */
-	int64_t waited_us;  /* for the flight */
-	const char *fwd;    /* why the upstream was needed, as RFC 9211 has it */
+	enum stale stale;  /* of SERVED_STALE */
+	bool began;        /* the flight is one that this request has begun */
+	bool leads;        /* the flight is of a fetch that this request has begun */
+	int64_t waited_us; /* for the flight */
+	const char *fwd;   /* why the upstream was needed, as RFC 9211 has it */
+	int64_t
+	    too_old_ms; /* when the newest result of a broader query was fetched that has the answer, but is
+			       older than the caller wants it; 0: there is none */
 	bool follows;       /* the flight is of a broader query that has the answer */
 	bool alone;         /* one was followed, and had it not: a fetch of its own now; or it is
 				    the broad one already */

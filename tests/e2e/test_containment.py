@@ -232,8 +232,25 @@ class Rules(harness.StackTest):
 
     def test_what_has_to_be_newer_is_fetched(self):
         self.how(policy="1003")
-        answer = self.ask(headers={"Cache-Control": "no-cache"}, policy="1003", status="Error")
-        self.assertIn("fwd=miss", answer.headers["Cache-Status"])
+        for newer in ("no-cache", "max-age=0"):
+            answer = self.ask(headers={"Cache-Control": newer}, policy="1003", status="Error")
+            self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; stored")
+
+    def test_a_problem_tells_the_age_of_what_contains_it_and_is_too_old(self):
+        stack = self.stack(simulator=DATA, settings={"upstream": {"retries": 0, "error_memory": "0s"}})
+        client = stack.client()
+        result = client.get("/v1/postures", policy="1001").json()["result"]
+        stack.control.fault("status", status=500, api="postureInfo", times=-1)
+        for newer in ("no-cache", "max-age=0"):
+            failed = client.get("/v1/postures", {"Cache-Control": newer}, policy="1001", status="Error")
+            self.assertEqual(failed.status, 503, failed)
+            self.assertGreaterEqual(failed.json()["cachedAge"], 0)
+            kept = client.get("/v1/postures", policy="1001", status="Error")
+            self.assertIn("; hit;", kept.headers["Cache-Status"])
+            self.assertEqual(kept.json()["result"]["id"], result["id"])
+        # of what does not have the answer nothing is told
+        failed = client.get("/v1/postures", {"Cache-Control": "no-cache"}, policy="1002")
+        self.assertNotIn("cachedAge", failed.json())
 
     def test_results_with_holes_serve_nothing_else(self):
         stack = self.stack(simulator=DATA | {"failing_policies": "1002"})

@@ -353,7 +353,29 @@ class Following(harness.StackTest):
         self.assertEqual(answer.headers["Cache-Status"], FOLLOWED)
         self.assertEqual(calls(self.it), 3)
         answer = self.ask(headers=newer, policy="1001", status="Failed")
-        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=miss; stored")
+        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; stored")
+
+    def test_who_was_told_to_come_again_has_what_was_fetched_for_it_however_old_that_is(self):
+        # of no stored result, of one, and of one of a broader query that was followed
+        self.begin(settings={"request": {"max_age_floor": "0s"}})
+        for consumer, newer, query in (
+                (SOME, "max-age=0", {"policy": "1001"}), (ALL, "max-age=0", {"policy": "1001"}),
+                (ALL, "no-cache", {"policy": "1001"}), (ALL, "max-age=0", {"policy": "1001", "status": "Failed"})):
+            if "status" in query:
+                self.broad()
+            else:
+                self.hold = self.control.hold(api="postureInfo")
+            before, headers = calls(self.it), {"Cache-Control": newer}
+            first = self.ask(consumer, headers | AT_ONCE, **query)
+            self.assertEqual(first.status, 202, first)
+            self.release()
+            client = self.it.client(consumer)
+            harness.wait_until(lambda: client.get(first.headers["Location"]).json()["state"] == "complete", "it is done")
+            made = calls(self.it) - before
+            again = self.ask(consumer, headers, **query)
+            self.assertEqual(again.status, 200, again)
+            self.assertIn("; collapsed", again.headers["Cache-Status"])
+            self.assertEqual(calls(self.it) - before, made)
 
     def test_what_may_not_be_old_follows_and_is_owed(self):
         self.begin(clock=True)
