@@ -230,7 +230,8 @@ void cache_part_drop(struct cache_part *p);
  *   STATUS_NO_MEMORY */
 enum status cache_stage_publish(struct cache_stage *s, const struct cache_manifest *m,
     int64_t now_wall_ms, struct cache_result **ret) NODISCARD;
-/* Frees the handle; what was staged is the sweep's to delete. NULL is fine. */
+/* Frees the handle; what was staged is the sweep's to delete. Waits for what is on its way to the disk.
+ * NULL is fine. */
 void cache_stage_abandon(struct cache_stage *s);
 
 /* --- reading: a view is one read transaction. Keep it short: copy what you need, close it, then

@@ -75,6 +75,7 @@ static void
 stage_free(struct cache_stage *s)
 {
 	struct cache *c = s->cache;
+	writer_settle(c, s);
 	lock_take(&c->results);
 	*(s->before != NULL ? &s->before->next : &c->stages) = s->next;
 	if (s->next != NULL)

@@ -85,7 +85,8 @@ struct cache_stage {
 	struct cache *cache;
 	struct cache_stage_events events;
 	uint64_t id;
-	bool marked;                       /* its loose record is in the store; under `writing` */
+	bool marked;     /* its loose record is in the store; under `writing` */
+	unsigned queued; /* its batches that are with the writer; under the writer's lock */
 	struct cache_stage *next, *before; /* under `results` */
 };
 
@@ -186,6 +187,8 @@ void writer_stop(struct cache *c);
 void writer_submit(struct cache *c, struct batch *b);
 /* Until it is not with the writer (any more): how it ended; STATUS_OK if it never was there. */
 enum status writer_wait(struct cache *c, const struct batch *b) NODISCARD;
+/* Until nothing of the stage is with the writer. */
+void writer_settle(struct cache *c, const struct cache_stage *s);
 
 /* --- sweep.c */
 

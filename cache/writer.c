@@ -63,6 +63,7 @@ end(struct writer *w, struct batch *b, enum status st)
 	lock_take(&w->lock);
 	b->status = st;
 	b->busy = false;
+	b->stage->queued--;
 	pthread_cond_broadcast(&w->changed);
 	lock_drop(&w->lock);
 }
@@ -174,6 +175,7 @@ writer_submit(struct cache *c, struct batch *b)
 		last = &(*last)->next;
 	b->next = NULL;
 	b->busy = true;
+	b->stage->queued++;
 	*last = b;
 	pthread_cond_broadcast(&w->changed);
 	lock_drop(&w->lock);
@@ -189,4 +191,14 @@ writer_wait(struct cache *c, const struct batch *b)
 	enum status st = b->status;
 	lock_drop(&w->lock);
 	return st;
+}
+
+void
+writer_settle(struct cache *c, const struct cache_stage *s)
+{
+	struct writer *w = &c->writer;
+	lock_take(&w->lock);
+	while (s->queued > 0)
+		lock_wait(&w->lock, &w->changed, clock_mono_ms() + LOOK_ROUND_MS);
+	lock_drop(&w->lock);
 }

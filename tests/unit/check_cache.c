@@ -840,6 +840,33 @@ START_TEST(large_parts_commit_by_themselves)
 }
 END_TEST
 
+/* What is on its way to the disk needs the stage until it is there. */
+START_TEST(a_stage_can_be_abandoned_while_its_records_are_written)
+{
+	struct sample s = {
+	    .query = 1, .generation = 1, .parts = 1, .records = {4000}, .padding = 3000};
+	struct cache_stage *stage;
+	struct cache_part *p;
+	for (int i = 0; i < 10; i++) {
+		ck_status(cache_stage_open(cache, NULL, NOW, &stage), STATUS_OK);
+		ck_status(cache_part_open(stage, 0, 0, &p), STATUS_OK);
+		ck_status(add_records(p, &s, 0, 0, 2900), STATUS_OK);
+		uint64_t id = cache_stage_id(stage);
+		cache_stage_abandon(stage);
+		/* it is no longer anybody's, and marked as such */
+		struct id_key k = id_key(id);
+		struct env_bytes v;
+		struct cache_view *view;
+		ck_status(cache_view_open(cache, &view), STATUS_OK);
+		ck_assert(env_get(view->txn, ENV_LOOSE, k.bytes, sizeof k.bytes, &v));
+		cache_view_close(view);
+		cache_part_close(p);
+	}
+	sweep_all(NOW);
+	ck_assert_uint_eq(entries(ENV_ROWS), 0);
+}
+END_TEST
+
 START_TEST(locates_every_ordinal)
 {
 	struct sample s = {
@@ -3165,6 +3192,7 @@ add_reading(Suite *suite)
 	tcase_add_test(t, every_commit_tells_and_can_be_read);
 	tcase_add_test(t, small_commits_fill_the_same_fragments_and_blocks);
 	tcase_add_test(t, large_parts_commit_by_themselves);
+	tcase_add_test(t, a_stage_can_be_abandoned_while_its_records_are_written);
 	tcase_add_test(t, locates_every_ordinal);
 	tcase_add_test(t, reads_nothing_beyond_a_part);
 	tcase_add_test(t, a_view_older_than_the_result_does_not_condemn_it);
