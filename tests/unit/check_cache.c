@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,7 +167,7 @@ row_of(const struct sample *s, size_t call, size_t n)
 	};
 }
 
-static char big_body[3 * MIB];
+static _Thread_local char big_body[3 * MIB];
 
 static enum status
 add_records(struct cache_part *p, const struct sample *s, size_t call, size_t from, size_t count)
@@ -1493,15 +1494,40 @@ fdatasync(int fd)
 	return (int)syscall(SYS_fdatasync, fd);
 }
 
-/* LMDB's writes of single pages come here: with this error, if not 0, fail those of the first two, which
- * say what was committed. */
+/* LMDB's writes come here. With this error, if not 0, fail those of the first two pages, which say what was
+ * committed. */
 static atomic_int last_write_fails;
+
+static atomic_uint
+    fails_each; /* of other writes: one of about so many finds the disk full; 0: none */
+static atomic_uint writes;
+
+static bool
+disk_is_full(void)
+{
+	unsigned each = fails_each;
+	return each > 0 && mix(atomic_fetch_add(&writes, 1)) % each == 0;
+}
+
+ssize_t
+writev(int fd, const struct iovec *iov, int count)
+{
+	if (fd > 2 && disk_is_full()) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return (ssize_t)syscall(SYS_writev, fd, iov, count);
+}
 
 ssize_t
 pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
 	if (last_write_fails != 0 && at < 8192) {
 		errno = last_write_fails;
+		return -1;
+	}
+	if (at >= 8192 && disk_is_full()) {
+		errno = ENOSPC;
 		return -1;
 	}
 	return (ssize_t)syscall(SYS_pwrite64, fd, bytes, len, at);
@@ -2541,6 +2567,157 @@ START_TEST(readers_see_whole_generations_while_new_ones_are_published)
 }
 END_TEST
 
+/* --- everything at once: a small store, a disk that is full now and then */
+
+#define HANDS 6
+#define TURNS 120
+#define BUSY_QUERIES 8
+
+static _Atomic unsigned busy_generation;
+static _Atomic uint64_t busy_ids[32]; /* of stages and results, some of them gone */
+static _Atomic int64_t busy_now = NOW;
+static _Atomic unsigned busy_reads, busy_full;
+
+/* All of it follows from the query and the generation: who finds it knows what has to be there. */
+static struct sample
+busy_sample(unsigned query, unsigned generation)
+{
+	uint64_t seed = mix(query * UINT64_C(7919) + generation);
+	struct sample s = {
+	    .query = query, .generation = generation, .parts = 1 + seed % 3, .padding = 300};
+	for (size_t i = 0; i < s.parts; i++)
+		s.records[i] = mix(seed + i) % 500;
+	s.commit_each = seed % 2 == 0 ? 1 + (seed >> 8) % 200 : 0;
+	s.drop_attempt = (seed >> 16) % 4 == 0;
+	return s;
+}
+
+static void
+busy_read_one(struct cache_result *r)
+{
+	const struct cache_manifest *m = cache_manifest(r);
+	struct sample s = busy_sample((unsigned)m->policies[0], (unsigned)m->fetched_at_ms);
+	must(read_result(r, &s) == STATUS_OK);
+	cache_want_twins(r);
+	busy_reads++;
+}
+
+/* Reads it, and what this thread has held since it read last, whatever became of that meanwhile. */
+static void
+busy_read(struct cache_result *r)
+{
+	static _Thread_local struct cache_result *held;
+	struct cache_result *before = held;
+	held = r;
+	if (before != NULL)
+		busy_read_one(before);
+	cache_release(before);
+	if (r != NULL)
+		busy_read_one(r);
+}
+
+static void
+busy_publish(struct unit_random *random)
+{
+	struct sample s =
+	    busy_sample(1 + (unsigned)unit_below(random, BUSY_QUERIES), ++busy_generation);
+	struct name name = name_of(s.query);
+	struct cache_part_info parts[8];
+	uint64_t policies[2] = {s.query, 900};
+	struct cache_stage *stage;
+	struct cache_result *r;
+	s.keep_until_ms = busy_now + HOUR_MS;
+	struct cache_manifest m = manifest_of(&s, &name, parts, policies);
+	must(cache_stage_open(cache, NULL, busy_now, &stage) == STATUS_OK);
+	busy_ids[unit_below(random, ARRAY_LEN(busy_ids))] = cache_stage_id(stage);
+	enum status st = STATUS_OK;
+	for (size_t i = 0; i < s.parts && st == STATUS_OK; i++)
+		st = fill_part(stage, &s, i, &parts[i]);
+	if (st == STATUS_OK)
+		st = cache_stage_publish(stage, &m, busy_now, &r);
+	must(st == STATUS_OK || st == STATUS_STORE_FULL);
+	if (st == STATUS_OK) {
+		busy_read(r);
+	} else {
+		cache_stage_abandon(stage);
+		busy_full++;
+	}
+}
+
+static void
+busy_find(struct unit_random *random)
+{
+	struct cache_result *r;
+	uint64_t id = busy_ids[unit_below(random, ARRAY_LEN(busy_ids))];
+	if (lookup_at(1 + (unsigned)unit_below(random, BUSY_QUERIES), busy_now, &r) == STATUS_OK)
+		busy_read(r);
+	if (cache_get(cache, id, busy_now, &r) == STATUS_OK) {
+		must(cache_manifest(r)->id == id);
+		busy_read(r);
+	}
+}
+
+static void
+busy_keep_up(void)
+{
+	bool more = false;
+	busy_now += MINUTE_MS;
+	enum status st = cache_sweep(cache, busy_now, &more);
+	must(st == STATUS_OK || st == STATUS_STORE_FULL);
+	st = cache_make_twins(cache, &more);
+	must(st == STATUS_OK || st == STATUS_STORE_FULL);
+}
+
+static void *
+be_busy(void *ctx)
+{
+	struct unit_random random = {.state = *(uint64_t *)ctx};
+	bool janitor = *(uint64_t *)ctx % HANDS == 0;
+	uint64_t dropped;
+	for (int i = 0; i < TURNS; i++) {
+		uint64_t what = unit_below(&random, 100);
+		if (janitor && what < 50)
+			busy_keep_up();
+		else if (what < 30)
+			busy_publish(&random);
+		else if (what < 95)
+			busy_find(&random);
+		else
+			must(cache_drop_policy(cache, unit_below(&random, BUSY_QUERIES),
+				 &dropped) != STATUS_STORE_FAILED);
+	}
+	busy_read(NULL);
+	return NULL;
+}
+
+START_TEST(whatever_happens_at_once_is_read_right_and_leaves_nothing)
+{
+	pthread_t threads[HANDS];
+	uint64_t seeds[HANDS], first = unit_seed(31), dropped;
+	close_store();
+	open_sized(4 * MIB);
+	fails_each = 400;
+	for (size_t i = 0; i < HANDS; i++) {
+		seeds[i] = first * HANDS + i;
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, be_busy, &seeds[i]), 0);
+	}
+	for (size_t i = 0; i < HANDS; i++)
+		pthread_join(threads[i], NULL);
+	fails_each = 0;
+	ck_assert(stats().writable);
+	ck_assert_uint_gt(busy_reads, 100);
+	ck_assert_uint_gt(busy_full, 0);
+	ck_status(cache_drop_policy(cache, 0, &dropped), STATUS_OK);
+	sweep_all(busy_now);
+	ck_assert_uint_eq(stats().results, 0);
+	static const enum env_db data[] = {
+	    ENV_RESULTS, ENV_CURRENT, ENV_ROWS, ENV_BODIES, ENV_TWINS, ENV_BY_POLICY, ENV_LOOSE};
+	for (size_t i = 0; i < ARRAY_LEN(data); i++)
+		ck_assert_msg(entries(data[i]) == 0, "database %d has %u", (int)data[i],
+		    (unsigned)entries(data[i]));
+}
+END_TEST
+
 static void *
 fill_one_part(void *ctx)
 {
@@ -3266,6 +3443,7 @@ main(void)
 	tcase_add_test(t, kills_at_any_moment_lose_nothing_that_was_published);
 	t = tcase(suite, "threads");
 	tcase_add_test(t, readers_see_whole_generations_while_new_ones_are_published);
+	tcase_add_test(t, whatever_happens_at_once_is_read_right_and_leaves_nothing);
 	tcase_add_test(t, parts_are_filled_side_by_side);
 	t = tcase(suite, "model");
 	tcase_add_loop_test(t, any_sequence_of_operations_agrees_with_a_model, 0, 4);
