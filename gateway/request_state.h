@@ -52,9 +52,9 @@ struct source {
 	bool leads;        /* the flight is of a fetch that this request has begun */
 	int64_t waited_us; /* for the flight */
 	const char *fwd;   /* why the upstream was needed, as RFC 9211 has it */
-	int64_t
-	    too_old_ms; /* when the newest result of a broader query was fetched that has the answer, but is
-			       older than the caller wants it; 0: there is none */
+	/* when the newest result of a broader query was fetched that has the answer, but is older than the
+	 * caller wants it; wall; 0: there is none */
+	int64_t too_old_ms;
 	bool follows;       /* the flight is of a broader query that has the answer */
 	bool alone;         /* one was followed, and had it not: a fetch of its own now; or it is
 				    the broad one already */

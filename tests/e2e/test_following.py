@@ -391,7 +391,7 @@ class Following(harness.StackTest):
         self.assertEqual(answer.headers["Cache-Status"], FOLLOWED)
         self.assertEqual(calls(self.it), 3)
         answer = self.ask(headers=newer, policy="1001", status="Failed")
-        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=miss; stored")
+        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; stored")
 
     def test_what_is_told_of_a_broader_result_does_not_count_what_is_hidden(self):
         self.begin()
