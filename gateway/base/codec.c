@@ -8,14 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ZLIB_CONST
+#include <zlib.h>
 #ifdef HAVE_ISAL
 #include <isa-l.h>
 #ifdef __x86_64__
 #include <immintrin.h>
 #endif
-#else
-#define ZLIB_CONST
-#include <zlib.h>
 #endif
 
 #include "gateway/base/buf.h"
@@ -449,36 +448,12 @@ packer_end(struct packer *p, struct buf *out)
 	packer_run(p, NULL, 0, DEFLATE_FLUSH, out);
 }
 
-/* --- CRCs of contents that stand one behind the other
- *
- * A CRC is a polynomial over GF(2) modulo CRC_POLYNOMIAL, its first coefficient in the highest bit.
- * Bytes that follow multiply it by x to the power of their bits. */
-
-#define CRC_POLYNOMIAL UINT32_C(0xedb88320)
-#define CRC_ONE (UINT32_C(1) << 31)      /* x^0 */
-#define CRC_X8 (UINT32_C(1) << (31 - 8)) /* x^8: one byte */
-
-static uint32_t
-crc_multiply(uint32_t a, uint32_t b)
-{
-	uint32_t product = 0;
-	for (uint32_t bit = CRC_ONE; bit != 0; bit >>= 1) {
-		product ^= (a & bit) != 0 ? b : 0;
-		b = b >> 1 ^ ((b & 1) != 0 ? CRC_POLYNOMIAL : 0);
-	}
-	return product;
-}
+/* --- CRCs of contents that stand one behind the other: libisal has nothing for it */
 
 uint32_t
-codec_crc32_combine(uint32_t crc, uint32_t next_crc, uint64_t next_len)
+codec_crc32_combine(uint32_t crc, uint32_t next_crc, size_t next_len)
 {
-	uint32_t power = CRC_X8;
-	for (; next_len > 0; next_len >>= 1) {
-		if (next_len & 1)
-			crc = crc_multiply(power, crc);
-		power = crc_multiply(power, power);
-	}
-	return crc ^ next_crc;
+	return (uint32_t)crc32_combine(crc, next_crc, (z_off_t)next_len);
 }
 
 /* --- out */

@@ -90,8 +90,8 @@ bool packer_is_fast(void);
 
 /* Begin with 0. */
 uint32_t codec_crc32(uint32_t crc, const void *bytes, size_t len);
-/* That of a content with `crc`, and one of `next_len` bytes with `next_crc` behind it: about half a
- * microsecond, of whatever length. */
-uint32_t codec_crc32_combine(uint32_t crc, uint32_t next_crc, uint64_t next_len);
+/* That of a content with `crc`, and one of `next_len` bytes with `next_crc` behind it: less than
+ * half a microsecond, of whatever length. */
+uint32_t codec_crc32_combine(uint32_t crc, uint32_t next_crc, size_t next_len);
 
 #endif
