@@ -155,7 +155,7 @@ endpoint_page(struct request *r, struct page *p)
 	const struct endpoint_view view = {
 	    .position = p->cursor.position,
 	    .fields = r->source->query.fields,
-	    .hide = p->answer.hide,
+	    .hide = p->answer.transform.hide,
 	    .limit = p->cursor.limit,
 	    .form = one ? FORM_ONE : FORM_PAGE,
 	};
@@ -183,8 +183,8 @@ bit_of(const char *name)
 	return UINT64_C(1) << normal_member_find(name, strlen(name));
 }
 
-uint64_t
-endpoint_hidden_members(const struct request *r)
+struct record_transform
+endpoint_transform(const struct request *r)
 {
 	const struct implies *how = &r->source->how;
 	uint64_t hide = 0;
@@ -196,7 +196,7 @@ endpoint_hidden_members(const struct request *r)
 		hide |= bit_of("cloudMetaData");
 	if (how->hide_qds)
 		hide |= bit_of("qds");
-	return hide;
+	return (struct record_transform){.fields = r->source->query.fields, .hide = hide};
 }
 
 struct answer
@@ -314,8 +314,7 @@ endpoint_postures(struct request *r)
 	    .key = r->gateway->signing_key,
 	    .path = "/v1/postures",
 	};
-	page.answer.fields = r->source->query.fields;
-	page.answer.hide = endpoint_hidden_members(r);
+	page.answer.transform = endpoint_transform(r);
 	return r->source->query.format == FORMAT_JSON ? endpoint_page(r, &page)
 						      : answer_whole(r, &page.answer);
 }

@@ -30,9 +30,9 @@ endpoint_f endpoint_metrics;    /* endpoint_metrics.c */
 /* The postures that answer the request: the rows of r->source->result, under the grant. */
 struct answer endpoint_rows(const struct request *r);
 
-/* Members that are shown as null: what the grant does not show, and what of a broader query's records was
- * not asked for. */
-uint64_t endpoint_hidden_members(const struct request *r);
+/* What is shown of them: the fields asked for; as null what the grant does not show, and what of a broader
+ * query's records was not asked for. */
+struct record_transform endpoint_transform(const struct request *r);
 
 /* What picks the bytes of an answer, beside its result, the consumer and the grant. */
 struct endpoint_view {

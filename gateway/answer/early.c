@@ -5,7 +5,6 @@
 #include "gateway/answer/early.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/limits.h"
-#include "gateway/fetch/normalise.h"
 
 /* --- the trail */
 
@@ -118,8 +117,7 @@ look(struct early *e, struct buf *body)
 /* One taking: what there is of one call. */
 struct taking {
 	struct early *e;
-	struct cache_view *view;
-	struct cache_source source;
+	struct records from;
 	struct buf *body;
 	bool full;
 };
@@ -134,7 +132,7 @@ check(struct taking *t)
 		return STATUS_OK;
 	if (e->seen.records < e->at)
 		return e->seen.ended ? STATUS_CURSOR_EXPIRED : STATUS_NOT_FOUND;
-	enum status st = trail_of(t->view, &t->source, e->at, &trail);
+	enum status st = trail_of(t->from.view, &t->from.source, e->at, &trail);
 	if (st == STATUS_OK && trail != e->trail)
 		st = STATUS_CURSOR_EXPIRED;
 	e->checked = st == STATUS_OK;
@@ -149,32 +147,11 @@ pass(struct early *e, const struct row *rows, size_t count)
 	e->position += count;
 }
 
-/* Bodies of the first rows that stand side by side; true in *ret_fits if they fit into the page, else
- * they begin the next one. */
-static enum status
-append(struct taking *t, const struct row *rows, size_t count, size_t *ret_covered, bool *ret_fits)
+static size_t
+room_left(const struct taking *t)
 {
-	struct early *e = t->e;
-	bool whole = e->fields == 0 && e->hide == 0;
-	size_t mark = t->body->len, len, most = e->begin + LIMIT_PAGE_BYTES;
-	const char *bytes;
-	enum status st = cache_view_bodies(
-	    t->view, &t->source, rows, whole ? count : 1, &bytes, &len, ret_covered);
-	if (st == STATUS_OK && *ret_covered > 1 && mark + 1 + len > most)
-		st = cache_view_bodies(t->view, &t->source, rows, 1, &bytes, &len, ret_covered);
-	if (st != STATUS_OK)
-		return st;
-	if (e->count > 0)
-		buf_byte(t->body, ',');
-	if (whole)
-		buf_add(t->body, bytes, len);
-	else
-		st = normal_project(bytes, len, e->fields != 0 ? e->fields : UINT64_MAX,
-		    e->fields == 0, e->hide, t->body);
-	*ret_fits = e->count == 0 || t->body->len <= most;
-	if (!*ret_fits)
-		t->body->len = mark;
-	return st != STATUS_OK ? st : t->body->err;
+	size_t len = t->body->len - t->e->begin;
+	return len < LIMIT_PAGE_BYTES ? LIMIT_PAGE_BYTES - len : 0;
 }
 
 /* How many of them match without a gap, `most` at most. */
@@ -197,20 +174,16 @@ take_rows(struct taking *t, const struct row *rows, size_t count)
 		size_t run = run_of(&e->filter, rows, count, e->cursor.limit - e->count);
 		size_t covered = 1;
 		if (run > 0) {
-			bool fits = false;
-			enum status st = append(t, rows, run, &covered, &fits);
+			enum status st = records_add(
+			    &t->from, rows, run, e->count > 0, room_left(t), t->body, &covered);
 			if (st != STATUS_OK)
 				return st;
-			t->full = !fits;
-			if (!fits)
-				break;
 			e->count += covered;
 		}
 		pass(e, rows, covered);
 		rows += covered;
 		count -= covered;
-		t->full =
-		    e->count >= e->cursor.limit || t->body->len - e->begin >= LIMIT_PAGE_BYTES;
+		t->full = covered == 0 || e->count >= e->cursor.limit || room_left(t) == 0;
 	}
 	return STATUS_OK;
 }
@@ -225,7 +198,7 @@ take_call(struct taking *t)
 		const struct row *rows;
 		size_t count;
 		uint64_t left = e->seen.records - e->at;
-		st = cache_view_rows(t->view, &t->source, e->at, &rows, &count);
+		st = cache_view_rows(t->from.view, &t->from.source, e->at, &rows, &count);
 		if (st == STATUS_OK)
 			st = take_rows(t, rows, left < count ? (size_t)left : count);
 	}
@@ -235,15 +208,15 @@ take_call(struct taking *t)
 static enum status
 read_call(struct early *e, struct buf *body, bool *ret_full)
 {
-	struct taking t = {.e = e, .source = source_of(e), .body = body};
+	struct taking t = {.e = e, .from = {NULL, source_of(e), e->transform}, .body = body};
 	if (e->checked && e->at == e->seen.records)
 		return STATUS_OK;
 	/* what was committed is seen by a view that is opened now */
-	enum status st = cache_view_open(e->cache, &t.view);
+	enum status st = cache_view_open(e->cache, &t.from.view);
 	if (st != STATUS_OK)
 		return st;
 	st = take_call(&t);
-	cache_view_close(t.view);
+	cache_view_close(t.from.view);
 	*ret_full = t.full;
 	return st;
 }

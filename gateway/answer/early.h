@@ -25,7 +25,7 @@ struct early {
 	struct cache *cache;
 	struct flight *flight; /* borrowed */
 	struct filter filter;
-	uint64_t fields, hide; /* as struct answer has them */
+	struct record_transform transform;
 	struct cursor
 	    cursor;         /* where the page begins; result 0: with the first record that comes */
 	const uint8_t *key; /* signs cursors */

@@ -36,7 +36,7 @@ static void
 add_column(struct export *e, uint8_t number, struct export_column column)
 {
 	bool divided = false;
-	column.hidden = (e->hide >> number & 1) != 0;
+	column.hidden = (e->transform.hide >> number & 1) != 0;
 	column.name = normal_member_name(number);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
 		if (parts[i].number != number)
@@ -54,7 +54,7 @@ choose_columns(struct export *e)
 {
 	for (size_t place = 0; place < normal_member_count(); place++) {
 		uint8_t number = normal_member_at(place);
-		if (e->fields == 0 || (e->fields >> number & 1) != 0)
+		if (e->transform.fields == 0 || (e->transform.fields >> number & 1) != 0)
 			add_column(e, number, (struct export_column){.place = (uint8_t)place});
 	}
 	assert(e->column_count > 0);
@@ -67,8 +67,7 @@ export_init(struct export *e, const struct answer *a, enum export_form form)
 {
 	*e = (struct export){
 	    .form = form,
-	    .fields = a->fields,
-	    .hide = a->hide,
+	    .transform = a->transform,
 	    .restricted = answer_is_restricted(a),
 	};
 	reader_init(&e->reader, a->cache, a->result, NULL, &a->filter);
@@ -103,13 +102,8 @@ json_line(struct export *e, const char *body, size_t len)
 {
 	struct buf *b = e->piece;
 	size_t mark = b->len;
-	enum status st = STATUS_OK;
-	if (e->fields == 0 && e->hide == 0)
-		buf_add(b, body, len);
-	else
-		st = normal_project(
-		    body, len, e->fields != 0 ? e->fields : UINT64_MAX, e->fields == 0, e->hide, b);
-	if (st != STATUS_OK || b->err != STATUS_OK)
+	enum status st = record_add(&e->transform, body, len, b);
+	if (st != STATUS_OK)
 		return st;
 	keep_to_one_line(b->data + mark, b->len - mark);
 	buf_byte(b, '\n');

@@ -34,8 +34,8 @@ struct export
 {
 	enum export_form form;
 	struct reader reader;
-	uint64_t fields, hide; /* of the answer */
-	bool restricted;       /* likewise: a grant may hide records */
+	struct record_transform transform; /* of the answer */
+	bool restricted;                   /* likewise: a grant may hide records */
 	bool begun;
 	struct export_column { /* of a CSV, in their order */
 		uint8_t place; /* of the member */

@@ -2,7 +2,6 @@
 
 #include "gateway/answer/span.h"
 #include "gateway/base/limits.h"
-#include "gateway/fetch/normalise.h"
 
 /* a walk over all rows gives its read transaction back after so many blocks of them */
 #define BLOCKS_PER_VIEW 64
@@ -12,11 +11,10 @@
 /* Walks the rows of a result, block by block. */
 struct walk {
 	const struct answer *a;
-	struct cache_view *view;
-	uint64_t at; /* ordinal of rows[0] */
+	struct records from; /* of the part that rows[0] is in */
+	uint64_t at;         /* ordinal of rows[0] */
 	const struct row *rows;
 	size_t count; /* rows left in this block */
-	struct cache_source source;
 };
 
 /* What the manifest promises must be there: its absence is not the end of the answer. */
@@ -33,8 +31,8 @@ walk_load(struct walk *w)
 	uint64_t at;
 	if (!cache_locate(w->a->result, w->at, &part, &at))
 		return STATUS_NOT_FOUND;
-	w->source = cache_source_part(w->a->result, part);
-	return there(cache_view_rows(w->view, &w->source, at, &w->rows, &w->count));
+	w->from.source = cache_source_part(w->a->result, part);
+	return there(cache_view_rows(w->from.view, &w->from.source, at, &w->rows, &w->count));
 }
 
 static void
@@ -117,61 +115,16 @@ room_left(const struct taking *t)
 	return t->bytes < t->most_bytes ? t->most_bytes - t->bytes : 0;
 }
 
-static bool
-is_whole(const struct answer *a)
-{
-	return a->fields == 0 && a->hide == 0;
-}
-
-/* Appends the next records, as far as they stand side by side; a slice that would pass the limit of
- * `room` bytes from `mark` on is taken record by record. */
-static enum status
-append(const struct walk *w, size_t most, size_t mark, size_t room, struct buf *out,
-    size_t *ret_covered)
-{
-	const struct answer *a = w->a;
-	bool whole = is_whole(a);
-	const char *bytes;
-	size_t len, covered;
-
-	enum status st = there(cache_view_bodies(
-	    w->view, &w->source, w->rows, whole ? most : 1, &bytes, &len, &covered));
-	if (st != STATUS_OK)
-		return st;
-	if (whole && covered > 1 && out->len - mark + len > room) {
-		st = there(
-		    cache_view_bodies(w->view, &w->source, w->rows, 1, &bytes, &len, &covered));
-		if (st != STATUS_OK)
-			return st;
-	}
-	if (whole)
-		buf_add(out, bytes, len);
-	else
-		st = normal_project(bytes, len, a->fields != 0 ? a->fields : UINT64_MAX,
-		    a->fields == 0, a->hide, out);
-	*ret_covered = covered;
-	return st != STATUS_OK ? st : out->err;
-}
-
 /* As text. *ret_covered 0: the next record is one too many, it begins the next page. */
 static enum status
 take_text(const struct walk *w, struct taking *t, size_t run, size_t *ret_covered)
 {
 	size_t mark = t->out->len;
+	enum status st = there(
+	    records_add(&w->from, w->rows, run, t->count > 0, room_left(t), t->out, ret_covered));
+	t->bytes += t->out->len - mark;
 	t->after_whole = false;
-	if (t->count > 0)
-		buf_byte(t->out, ',');
-	enum status st = append(w, run, mark, room_left(t), t->out, ret_covered);
-	size_t len = t->out->len - mark;
-	if (st != STATUS_OK)
-		return st;
-	if (t->count > 0 && len > room_left(t)) {
-		t->out->len = mark;
-		*ret_covered = 0;
-		return STATUS_OK;
-	}
-	t->bytes += len;
-	return STATUS_OK;
+	return st;
 }
 
 /* The records that follow are all of a fragment, and fit; it is worth a run of its own. */
@@ -195,7 +148,7 @@ form_of(const struct walk *w, const struct taking *t)
 	uint32_t number = w->rows[0].fragment;
 	bool chained = cache_twin_is_chained(number);
 	bool follows =
-	    t->after_whole && t->after_call == w->source.call && t->after_number + 1 == number;
+	    t->after_whole && t->after_call == w->from.source.call && t->after_number + 1 == number;
 	return (struct form){number, chained && follows, !chained || follows};
 }
 
@@ -212,7 +165,8 @@ pack_fragment(const struct walk *w, struct taking *t, const struct form *form, s
     size_t *ret_len, size_t *ret_covered)
 {
 	struct cache_fragment before = {0}, f;
-	enum status st = there(cache_view_fragment(w->view, &w->source, form->number, &f));
+	enum status st =
+	    there(cache_view_fragment(w->from.view, &w->from.source, form->number, &f));
 	if (st != STATUS_OK)
 		return st;
 	if (!takes_whole(w, t, run, f.records, f.len))
@@ -220,7 +174,8 @@ pack_fragment(const struct walk *w, struct taking *t, const struct form *form, s
 	if (form->stored)
 		cache_want_twins(w->a->result);
 	if (form->joined)
-		st = there(cache_view_fragment(w->view, &w->source, form->number - 1, &before));
+		st = there(
+		    cache_view_fragment(w->from.view, &w->from.source, form->number - 1, &before));
 	if (st != STATUS_OK)
 		return st;
 	put_comma(t, form);
@@ -239,7 +194,8 @@ take_fragment(const struct walk *w, struct taking *t, size_t run, size_t *ret_co
 	size_t len;
 	if (w->rows[0].body_at != 0)
 		return STATUS_NOT_FOUND;
-	if (form.stored && cache_view_twin(w->view, &w->source, form.number, &twin) == STATUS_OK) {
+	if (form.stored &&
+	    cache_view_twin(w->from.view, &w->from.source, form.number, &twin) == STATUS_OK) {
 		len = twin.content_bytes - form.joined;
 		if (!takes_whole(w, t, run, twin.records, len))
 			return STATUS_NOT_FOUND;
@@ -253,7 +209,7 @@ take_fragment(const struct walk *w, struct taking *t, size_t run, size_t *ret_co
 	}
 	t->bytes += len + (t->count > 0);
 	t->after_whole = true;
-	t->after_call = w->source.call;
+	t->after_call = w->from.source.call;
 	t->after_number = form.number;
 	return STATUS_OK;
 }
@@ -263,7 +219,7 @@ static enum status
 take_some(const struct walk *w, struct taking *t, size_t run, size_t *ret_covered)
 {
 	enum status st = STATUS_NOT_FOUND;
-	if (t->gzip != NULL && is_whole(w->a)) {
+	if (t->gzip != NULL && record_is_whole(&w->a->transform)) {
 		stitch_ease(t->gzip);
 		st = take_fragment(w, t, run, ret_covered);
 	}
@@ -300,7 +256,7 @@ fragment_of(const struct walk *w, const struct cache_source *source, uint64_t at
 {
 	const struct row *rows;
 	size_t count;
-	enum status st = there(cache_view_rows(w->view, source, at, &rows, &count));
+	enum status st = there(cache_view_rows(w->from.view, source, at, &rows, &count));
 	if (st != STATUS_OK)
 		return st;
 	*ret_number = rows[0].fragment;
@@ -365,24 +321,25 @@ answer_is_restricted(const struct answer *a)
 static bool
 takes_all(const struct answer *a)
 {
-	return is_whole(a) && a->matches == NULL && filter_passes_all(&a->filter);
+	return record_is_whole(&a->transform) && a->matches == NULL &&
+	       filter_passes_all(&a->filter);
 }
 
 enum status
 answer_take(const struct answer *a, uint64_t from, uint64_t most_records, size_t most_bytes,
     struct buf *out, struct stitch *gzip, struct answer_span *ret)
 {
-	struct walk w = {.a = a, .at = from};
+	struct walk w = {.a = a, .from.transform = a->transform, .at = from};
 	struct taking t = {.out = out, .gzip = gzip, .most_bytes = most_bytes};
 	bool end = false;
-	enum status st = cache_view_open(a->cache, &w.view);
+	enum status st = cache_view_open(a->cache, &w.from.view);
 	if (st != STATUS_OK)
 		return st;
 	if (most_records >= 2 * LIMIT_FRAGMENT_RECORDS && takes_all(a))
 		st = end_at_border(&w, from, &most_records);
 	if (st == STATUS_OK)
 		st = take(&w, &t, most_records, &end);
-	cache_view_close(w.view);
+	cache_view_close(w.from.view);
 	if (st == STATUS_OK)
 		*ret = (struct answer_span){.count = t.count, .next = w.at, .end = end};
 	return st;
@@ -416,15 +373,15 @@ answer_rows(const struct answer *a, answer_rows_f *rows, void *ctx)
 	struct walk w = {.a = a};
 	enum status st = STATUS_OK;
 	while (st == STATUS_OK) {
-		st = cache_view_open(a->cache, &w.view);
+		st = cache_view_open(a->cache, &w.from.view);
 		for (int blocks = 0; st == STATUS_OK && blocks < BLOCKS_PER_VIEW; blocks++) {
 			st = walk_load(&w);
 			if (st == STATUS_OK)
 				st = give_runs(&a->filter, w.rows, w.count, rows, ctx);
 			walk_skip(&w, w.count);
 		}
-		cache_view_close(w.view);
-		w.view = NULL;
+		cache_view_close(w.from.view);
+		w.from.view = NULL;
 	}
 	return st == STATUS_NOT_FOUND ? STATUS_OK : st;
 }

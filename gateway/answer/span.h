@@ -12,6 +12,7 @@
 
 #include "cache/cache.h"
 #include "gateway/answer/matches.h"
+#include "gateway/answer/records.h"
 #include "gateway/base/buf.h"
 #include "gateway/base/stitch.h"
 #include "gateway/query/filter.h"
@@ -21,10 +22,9 @@ struct answer {
 	struct cache_result *result;
 	struct filter filter;
 	const struct matches
-	    *matches;    /* in place of the filter: which records pass it; NULL: unknown */
-	uint64_t fields; /* bits of member numbers to show; 0: all, unknown ones too */
-	uint64_t hide;   /* bits of members shown as null */
-	bool foreign;    /* the result has records of others, too, which the query leaves out */
+	    *matches; /* in place of the filter: which records pass it; NULL: unknown */
+	struct record_transform transform;
+	bool foreign; /* the result has records of others, too, which the query leaves out */
 };
 
 /* The caller may not see all records of the result, nor the counts that would tell of them. */

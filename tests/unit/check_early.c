@@ -379,11 +379,11 @@ START_TEST(shows_only_the_members_that_are_wanted)
 	all_members = true;
 	COMMIT(0, 1, 2);
 	open_page(&anew, 2);
-	early.fields = UINT64_C(1) << normal_member_find("id", 2);
+	early.transform.fields = UINT64_C(1) << normal_member_find("id", 2);
 	takes(EARLY_FULL, 2);
 	ck_assert_str_eq(buf_str(&body), "{\"data\":[{\"id\":1},{\"id\":2}");
 	open_page(&anew, 2);
-	early.hide = UINT64_C(1) << normal_member_find("instance", 8);
+	early.transform.hide = UINT64_C(1) << normal_member_find("instance", 8);
 	takes(EARLY_FULL, 2);
 	ck_assert_ptr_nonnull(
 	    strstr(buf_str(&body), "},{\"id\":2,\"instance\":null,\"policyId\":"));

@@ -135,7 +135,7 @@ exported(const char *records, uint64_t fields, uint64_t hide, enum export_form f
 	buf_reset(&in);
 	buf_printf(&in, "[%s]", records);
 	struct cache_result *result = make_result(true);
-	struct answer a = {.cache = cache, .result = result, .fields = fields, .hide = hide};
+	struct answer a = {.cache = cache, .result = result, .transform = {fields, hide}};
 	ck_status(run(&a, form), STATUS_OK);
 	cache_release(result);
 	return buf_str(&out);
@@ -311,8 +311,10 @@ START_TEST(only_what_is_granted_is_given_and_counted)
 	buf_str_add(
 	    &in, "[{\"id\":1,\"policyId\":7},{\"id\":2,\"policyId\":8},{\"id\":3,\"policyId\":7}]");
 	struct cache_result *result = make_result(false);
-	struct answer a = {
-	    .cache = cache, .result = result, .fields = bit("id"), .filter.grant = &grant};
+	struct answer a = {.cache = cache,
+	    .result = result,
+	    .transform.fields = bit("id"),
+	    .filter.grant = &grant};
 	ck_status(run(&a, EXPORT_CSV), STATUS_OK);
 	ck_assert_str_eq(buf_str(&out), "id\r\n1\r\n3\r\n");
 	ck_status(run(&a, EXPORT_NDJSON), STATUS_OK);
@@ -358,7 +360,7 @@ START_TEST(the_largest_record_passes)
 		buf_str_add(&in, ",\"\"");
 	buf_str_add(&in, "]}]");
 	struct cache_result *result = make_result(true);
-	struct answer a = {.cache = cache, .result = result, .fields = bit("evidence")};
+	struct answer a = {.cache = cache, .result = result, .transform.fields = bit("evidence")};
 	ck_status(run(&a, EXPORT_NDJSON), STATUS_OK);
 	ck_status(run(&a, EXPORT_CSV), STATUS_OK);
 	ck_assert_uint_eq(out.len, strlen("evidence\r\n\"[]\"\r\n") + strings * 5 - 1);
@@ -474,7 +476,7 @@ START_TEST(whatever_stands_in_a_record_comes_back)
 	}
 	buf_byte(&in, ']');
 	struct cache_result *result = make_result(true);
-	struct answer a = {.cache = cache, .result = result, .fields = fields};
+	struct answer a = {.cache = cache, .result = result, .transform.fields = fields};
 	ck_status(run(&a, EXPORT_CSV), STATUS_OK);
 	cache_release(result);
 	const char *at = strchr(buf_str(&out), '\n') + 1, *end = out.data + out.len;
