@@ -29,19 +29,6 @@ buf_reset(struct buf *b)
 	b->err = STATUS_OK;
 }
 
-char *
-buf_take(struct buf *b, size_t *ret_len)
-{
-	if (b->err != STATUS_OK || b->len == 0) {
-		buf_fini(b);
-		return NULL;
-	}
-	char *data = b->data;
-	*ret_len = b->len;
-	*b = (struct buf){.max = b->max};
-	return data;
-}
-
 static bool
 grow(struct buf *b, size_t cap)
 {

@@ -30,9 +30,6 @@ void buf_init(struct buf *b, size_t max);
 void buf_fini(struct buf *b);  /* frees; b may be all zero; usable again after buf_init() */
 void buf_reset(struct buf *b); /* empties, forgets the error, keeps the memory */
 
-/* The bytes are yours (free() them); b is as after buf_init(). NULL if it failed or is empty. */
-char *buf_take(struct buf *b, size_t *ret_len) NODISCARD;
-
 /* --- content */
 void buf_add(struct buf *b, const void *bytes, size_t len);
 void buf_str_add(struct buf *b, const char *text);

@@ -747,15 +747,3 @@ inflater_finish(struct inflater *inf)
 		return inf->failed = STATUS_UPSTREAM_BAD_DATA;
 	}
 }
-
-uint64_t
-inflater_content_bytes(const struct inflater *inf)
-{
-	return inf->content;
-}
-
-bool
-inflater_was_gzip(const struct inflater *inf)
-{
-	return inf->place > PLACE_PLAIN;
-}

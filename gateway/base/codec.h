@@ -40,9 +40,6 @@ enum status inflater_step(struct inflater *inf, const uint8_t **in, size_t *in_l
  * right (or if the input was not gzip at all); else STATUS_UPSTREAM_BAD_DATA. */
 enum status inflater_finish(struct inflater *inf) NODISCARD;
 
-uint64_t inflater_content_bytes(const struct inflater *inf);
-bool inflater_was_gzip(const struct inflater *inf);
-
 /* --- out: one gzip member of one content, made as it comes, at level 1; 370 KB of memory at most */
 
 struct deflater;

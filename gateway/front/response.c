@@ -23,20 +23,6 @@ response_init(struct response *r)
 }
 
 void
-response_reset(struct response *r)
-{
-	buf_reset(&r->headers);
-	if (r->body.cap > MIB)
-		buf_fini(&r->body); /* one large page must not cost its memory for ever */
-	else
-		buf_reset(&r->body);
-	packing_free(r->packing);
-	r->packing = NULL;
-	r->http = 200;
-	r->broken = false;
-}
-
-void
 response_fini(struct response *r)
 {
 	packing_free(r->packing);

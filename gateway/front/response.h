@@ -29,7 +29,6 @@ struct response {
 };
 
 void response_init(struct response *r);
-void response_reset(struct response *r);
 void response_fini(struct response *r);
 
 void response_header(struct response *r, const char *name, const char *fmt, ...) PRINTF_LIKE(3, 4);

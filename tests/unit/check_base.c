@@ -42,7 +42,6 @@ END_TEST
 START_TEST(buf_keeps_its_first_error)
 {
 	struct buf b;
-	size_t len;
 	buf_init(&b, 4);
 	buf_str_add(&b, "ab");
 	buf_str_add(&b, "cde");
@@ -51,7 +50,6 @@ START_TEST(buf_keeps_its_first_error)
 	ck_assert_uint_eq(b.len, 2);
 	ck_assert_str_eq(buf_str(&b), "");
 	ck_assert_ptr_null(buf_room(&b, 1));
-	ck_assert_ptr_null(buf_take(&b, &len));
 	buf_reset(&b);
 	buf_str_add(&b, "abcd");
 	ck_assert_str_eq(buf_str(&b), "abcd");
@@ -83,26 +81,6 @@ START_TEST(buf_is_not_moved_where_its_length_was_expected)
 	buf_expect(&b, 100000); /* more than it may ever hold */
 	ck_assert_uint_eq(b.cap, 1000);
 	ck_assert_int_eq(b.err, STATUS_OK);
-	buf_fini(&b);
-}
-END_TEST
-
-START_TEST(buf_hands_its_bytes_over)
-{
-	struct buf b;
-	size_t len;
-	buf_init(&b, 100);
-	ck_assert_ptr_null(buf_take(&b, &len));
-	buf_str_add(&b, "abc");
-	char *bytes = buf_take(&b, &len);
-	ck_assert_uint_eq(len, 3);
-	ck_assert_mem_eq(bytes, "abc", 3);
-	ck_assert_uint_eq(b.len, 0);
-	ck_assert_uint_eq(b.max, 100);
-	free(bytes);
-	buf_str_add(&b, "again");
-	ck_assert_str_eq(buf_str(&b), "again");
-	buf_fini(&b);
 	buf_fini(&b);
 }
 END_TEST
@@ -773,7 +751,6 @@ main(void)
 	tcase_add_test(tc, buf_keeps_its_first_error);
 	tcase_add_test(tc, buf_refuses_a_size_that_overflows);
 	tcase_add_test(tc, buf_is_not_moved_where_its_length_was_expected);
-	tcase_add_test(tc, buf_hands_its_bytes_over);
 	tcase_add_test(tc, buf_writes_numbers);
 	tcase_add_test(tc, buf_prints_short_and_long);
 	tcase_add_test(tc, buf_writes_json_strings);

@@ -85,7 +85,8 @@ START_TEST(a_vary_is_made_where_there_is_none)
 	response_init(&r);
 	response_vary(&r, "Origin");
 	ck_assert_str_eq(buf_str(&r.headers), "Vary: Origin\r\n");
-	response_reset(&r);
+	response_fini(&r);
+	response_init(&r);
 	response_header(&r, "X-Vary", "a");
 	response_header(&r, "Varying", "b");
 	response_vary(&r, "Origin");

@@ -40,7 +40,8 @@ teardown(void)
 static const char *
 headers_of(enum upstream_api api, const char *version, int64_t now_s)
 {
-	response_reset(&response);
+	response_fini(&response);
+	response_init(&response);
 	bool known = sunset_of(&rules, api, version, now_s, &s);
 	sunset_headers(&rules, &s, &response);
 	ck_assert(response_good(&response));
