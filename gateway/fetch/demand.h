@@ -26,7 +26,6 @@ void demand_free(struct demand *d);        /* NULL is fine */
 /* --- scopes. Times are monotonic milliseconds. */
 
 #define DEMAND_QUERIES_MOST 16 /* of a scope; of more the newest */
-#define DEMAND_DETAILS_MOST 8  /* kinds of detail: bits of `details` */
 
 struct demand_query {
 	const uint8_t *scope, *query; /* digests */
