@@ -9,20 +9,11 @@
 #include "gateway/answer/early.h"
 #include "gateway/answer/span.h"
 #include "gateway/base/clock.h"
-#include "gateway/base/limits.h"
 #include "gateway/fetch/normalise.h"
-#include "tests/unit/dir.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/fetching.h"
 
-#define NOW INT64_C(1790000000000)
-#define HOUR_MS INT64_C(3600000)
-#define TEXT "what is asked"
-#define CALLS_MOST 6
 #define GIVEN_MOST 4000
 
-static char dir[UNIT_DIR_BYTES];
-static struct cache *cache;
-static uint8_t digest[SHA256_BYTES];
 static const uint8_t key[SHA256_BYTES] = {7};
 static size_t padding;   /* of each body */
 static bool all_members; /* it has; else some */
@@ -39,33 +30,7 @@ static const char *const members[] = {
 
 /* --- a fetch */
 
-struct fetching {
-	struct flights *flights;
-	struct flight *flight;
-	struct cache_stage *stage;
-	struct cache_part *part[CALLS_MOST]; /* of the attempt under way */
-	uint32_t attempt[CALLS_MOST];
-	struct cache_part_info info[CALLS_MOST];
-};
-
 static struct fetching fetching, *const f = &fetching;
-
-static void
-on_committed(void *ctx, uint32_t call, uint32_t attempt, uint64_t records)
-{
-	struct fetching *into = ctx;
-	flight_committed(into->flight, call, attempt, records);
-}
-
-static void
-stage(void)
-{
-	const struct cache_stage_events events = {on_committed, f};
-	ck_status(cache_stage_open(cache, &events, NOW, &f->stage), STATUS_OK);
-	flight_asks(f->flight, "5.0", NOW);
-	flight_staged(f->flight, cache_stage_id(f->stage));
-	memset(f->attempt, 0, sizeof f->attempt);
-}
 
 /* Every third record is of a policy that others may not see. */
 static struct row
@@ -79,13 +44,10 @@ row_of(uint64_t id)
 }
 
 static void
-add_row(uint32_t call, const struct row *row)
+add_row(struct cache_part *part, const struct row *row)
 {
-	struct cache_part **part = &f->part[call];
 	struct buf body;
 	buf_init(&body, 4 * MIB);
-	if (*part == NULL)
-		ck_status(cache_part_open(f->stage, call, f->attempt[call], part), STATUS_OK);
 	buf_printf(&body, "{\"id\":%llu,\"instance\":\"", (unsigned long long)row->id);
 	for (size_t i = 0; i < padding; i++)
 		buf_byte(&body, 'x');
@@ -94,111 +56,40 @@ add_row(uint32_t call, const struct row *row)
 		buf_printf(&body, ",\"%s\":null", members[i]);
 	buf_byte(&body, '}');
 	ck_status(body.err, STATUS_OK);
-	ck_status(cache_part_add(*part, row, body.data, body.len, "", 0), STATUS_OK);
+	ck_status(cache_part_add(part, row, body.data, body.len, "", 0), STATUS_OK);
 	buf_fini(&body);
 }
 
 static void
-commit_list(uint32_t call, const uint64_t *ids, size_t count)
+add(struct cache_part *part, uint32_t call, uint64_t id)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct row row = row_of(ids[i]);
-		add_row(call, &row);
-	}
-	if (f->part[call] == NULL)
-		ck_status(
-		    cache_part_open(f->stage, call, f->attempt[call], &f->part[call]), STATUS_OK);
-	ck_status(cache_part_commit(f->part[call]), STATUS_OK);
-}
-
-#define COMMIT(call, ...)                                                                          \
-	do {                                                                                       \
-		const uint64_t ids_[] = {__VA_ARGS__};                                             \
-		commit_list(call, ids_, ARRAY_LEN(ids_));                                          \
-	} while (0)
-
-static void
-end_call(uint32_t call)
-{
-	commit_list(call, NULL, 0);
-	f->info[call] = cache_part_info(f->part[call]);
-	cache_part_close(f->part[call]);
-	f->part[call] = NULL;
-	flight_call_ended(f->flight, call, f->info[call].attempt, f->info[call].records);
-}
-
-/* The attempt has failed; there will be another one. */
-static void
-fail_call(uint32_t call)
-{
-	cache_part_drop(f->part[call]);
-	f->part[call] = NULL;
-	f->attempt[call]++;
+	struct row row = row_of(id);
+	(void)call;
+	add_row(part, &row);
 }
 
 static struct cache_result *
-publish(size_t calls)
+end_well(size_t calls)
 {
-	struct cache_result *result;
-	struct cache_manifest m = {
-	    .text = TEXT,
-	    .text_len = strlen(TEXT),
-	    .fetched_at_ms = NOW,
-	    .fresh_until_ms = NOW + HOUR_MS,
-	    .stale_until_ms = NOW + HOUR_MS,
-	    .keep_until_ms = NOW + HOUR_MS,
-	    .version = "5.0",
-	    .complete = true,
-	    .parts = f->info,
-	    .part_count = calls,
-	};
-	memcpy(m.digest, digest, sizeof digest);
-	ck_status(cache_stage_publish(f->stage, &m, NOW, &result), STATUS_OK);
-	f->stage = NULL;
-	flight_end(f->flight, STATUS_OK, 0, result);
-	return result;
-}
-
-static void
-sweep(void)
-{
-	bool more;
-	do
-		ck_status(cache_sweep(cache, NOW, &more), STATUS_OK);
-	while (more);
+	struct cache_manifest m = store_manifest(f->info, calls);
+	return publish(f, &m);
 }
 
 static void
 setup(void)
 {
-	struct cache_options o = {
-	    .size_bytes = 256 * MIB, .readers = 16, .cursor_grace_ms = HOUR_MS};
-	bool leader;
-	unit_dir_make(dir, "check_early");
-	o.dir = dir;
-	ck_status(crypto_init(), STATUS_OK);
-	ck_status(cache_open(&o, NOW, &cache), STATUS_OK);
-	crypto_sha256(TEXT, strlen(TEXT), digest);
+	store_make("check_early", CACHE_TWINS_OFF);
 	padding = 0;
 	all_members = false;
-	fetching = (struct fetching){0};
-	f->flights = flights_new();
-	ck_assert_ptr_nonnull(f->flights);
-	f->flight = flight_join(f->flights, digest, TEXT, strlen(TEXT), "team", &leader);
-	ck_assert(f->flight != NULL && leader);
-	stage();
+	begin(f);
+	stage(f);
 }
 
 static void
 teardown(void)
 {
-	for (size_t i = 0; i < CALLS_MOST; i++)
-		cache_part_close(f->part[i]);
-	cache_stage_abandon(f->stage);
-	flight_release(f->flight);
-	flights_free(f->flights);
-	cache_close(cache);
-	unit_dir_remove(dir);
+	fetching_fini(f);
+	store_remove();
 }
 
 /* --- a page */
@@ -287,10 +178,10 @@ START_TEST(waits_while_nothing_is_there)
 {
 	open_page(&anew, 2);
 	takes(EARLY_WAITS, 0);
-	COMMIT(1, 10, 11, 12); /* has to wait for what stands before it */
+	COMMIT(f, 1, 10, 11, 12); /* has to wait for what stands before it */
 	takes(EARLY_WAITS, 0);
 	ck_assert(early_wait(&early, 0));
-	end_call(1);
+	end_call(f, 1);
 	takes(EARLY_WAITS, 0);
 }
 END_TEST
@@ -298,9 +189,9 @@ END_TEST
 START_TEST(is_full_once_its_records_are_there)
 {
 	open_page(&anew, 3);
-	COMMIT(0, 1, 2);
+	COMMIT(f, 0, 1, 2);
 	takes(EARLY_WAITS, 2);
-	COMMIT(0, 3, 4);
+	COMMIT(f, 0, 3, 4);
 	takes(EARLY_FULL, 3);
 	struct cursor next = finish();
 	SHOWN(1, 2, 3);
@@ -316,19 +207,19 @@ END_TEST
 START_TEST(goes_on_over_calls_that_have_ended)
 {
 	open_page(&anew, 4);
-	COMMIT(0, 1, 2);
-	COMMIT(2, 5, 6);
-	end_call(0);
+	COMMIT(f, 0, 1, 2);
+	COMMIT(f, 2, 5, 6);
+	end_call(f, 0);
 	takes(EARLY_WAITS, 2);
-	end_call(1); /* has none */
+	end_call(f, 1); /* has none */
 	takes(EARLY_FULL, 4);
 	struct cursor next = finish();
 	SHOWN(1, 2, 5, 6);
 	ck_assert(next.inside && next.call == 2);
-	end_call(2);
+	end_call(f, 2);
 	open_page(&next, 4);
 	takes(EARLY_WAITS, 0);
-	COMMIT(3, 7);
+	COMMIT(f, 3, 7);
 	takes(EARLY_WAITS, 1);
 	finish();
 	SHOWN(1, 2, 5, 6, 7);
@@ -337,8 +228,8 @@ END_TEST
 
 START_TEST(a_cursor_between_calls_or_into_an_ended_one_is_an_ordinary_one)
 {
-	COMMIT(0, 1, 2, 3);
-	end_call(0);
+	COMMIT(f, 0, 1, 2, 3);
+	end_call(f, 0);
 	open_page(&anew, 2);
 	takes(EARLY_FULL, 2);
 	struct cursor next = finish();
@@ -348,7 +239,7 @@ START_TEST(a_cursor_between_calls_or_into_an_ended_one_is_an_ordinary_one)
 	next = finish();
 	ck_assert(!next.inside);
 	ck_assert_uint_eq(next.position, 3);
-	COMMIT(1, 4);
+	COMMIT(f, 1, 4);
 	open_page(&next, 1);
 	takes(EARLY_FULL, 1);
 	finish();
@@ -360,7 +251,7 @@ START_TEST(shows_only_what_is_granted)
 {
 	static const uint64_t one = 1, none = 99;
 	struct id_list grant = {&one, 1};
-	COMMIT(0, 1, 3, 6, 9, 2, 12, 4);
+	COMMIT(f, 0, 1, 3, 6, 9, 2, 12, 4);
 	open_page(&anew, 3);
 	early.filter.grant = &grant;
 	takes(EARLY_FULL, 3);
@@ -377,7 +268,7 @@ START_TEST(shows_only_the_members_that_are_wanted)
 {
 	padding = 3;
 	all_members = true;
-	COMMIT(0, 1, 2);
+	COMMIT(f, 0, 1, 2);
 	open_page(&anew, 2);
 	early.transform.fields = UINT64_C(1) << normal_member_find("id", 2);
 	takes(EARLY_FULL, 2);
@@ -398,10 +289,10 @@ END_TEST
 START_TEST(ends_a_page_at_eight_mebibytes)
 {
 	padding = 3 * MIB;
-	COMMIT(0, 1, 2);
+	COMMIT(f, 0, 1, 2);
 	open_page(&anew, 100);
 	takes(EARLY_WAITS, 2);
-	COMMIT(0, 3, 4);
+	COMMIT(f, 0, 3, 4);
 	takes(EARLY_FULL, 2);
 	ck_assert_uint_le(body.len - strlen("{\"data\":["), LIMIT_PAGE_BYTES);
 	struct cursor next = finish();
@@ -416,7 +307,7 @@ START_TEST(small_records_fill_a_page_to_the_brim)
 {
 	padding = 30 * KIB; /* several in a fragment */
 	for (uint64_t id = 1; id <= 400; id++)
-		COMMIT(0, id);
+		COMMIT(f, 0, id);
 	open_page(&anew, 1000);
 	enum early_state state;
 	ck_status(early_take(&early, &body, &state), STATUS_OK);
@@ -437,24 +328,24 @@ END_TEST
 
 START_TEST(goes_on_where_the_same_has_come_again)
 {
-	COMMIT(0, 1, 2, 3);
+	COMMIT(f, 0, 1, 2, 3);
 	open_page(&anew, 2);
 	takes(EARLY_FULL, 2);
 	struct cursor next = finish();
-	fail_call(0);
-	COMMIT(0, 1);
+	fail_call(f, 0);
+	COMMIT(f, 0, 1);
 	open_page(&next, 2);
 	takes(EARLY_WAITS, 0); /* not all of what was shown is there again */
-	COMMIT(0, 2);
+	COMMIT(f, 0, 2);
 	takes(EARLY_WAITS, 0);
-	COMMIT(0, 3, 4);
+	COMMIT(f, 0, 3, 4);
 	takes(EARLY_FULL, 2);
 	next = finish();
 	SHOWN(1, 2, 3, 4);
 	ck_assert_uint_eq(next.attempt, 1);
-	fail_call(0);
-	COMMIT(0, 1, 2, 3, 4, 5);
-	end_call(0);
+	fail_call(f, 0);
+	COMMIT(f, 0, 1, 2, 3, 4, 5);
+	end_call(f, 0);
 	open_page(&next, 2);
 	takes(EARLY_WAITS, 1);
 	finish();
@@ -464,21 +355,21 @@ END_TEST
 
 START_TEST(ends_where_another_order_has_come)
 {
-	COMMIT(0, 1, 2, 3);
+	COMMIT(f, 0, 1, 2, 3);
 	open_page(&anew, 2);
 	takes(EARLY_FULL, 2);
 	struct cursor next = finish();
-	fail_call(0);
-	COMMIT(0, 2, 1, 3);
+	fail_call(f, 0);
+	COMMIT(f, 0, 2, 1, 3);
 	open_page(&next, 2);
 	takes_none(STATUS_CURSOR_EXPIRED);
-	fail_call(0);
-	COMMIT(0, 1, 3, 2);
+	fail_call(f, 0);
+	COMMIT(f, 0, 1, 3, 2);
 	open_page(&next, 2);
 	takes_none(STATUS_CURSOR_EXPIRED);
-	fail_call(0);
-	COMMIT(0, 1);
-	end_call(0); /* fewer than were shown */
+	fail_call(f, 0);
+	COMMIT(f, 0, 1);
+	end_call(f, 0); /* fewer than were shown */
 	open_page(&next, 2);
 	takes_none(STATUS_CURSOR_EXPIRED);
 }
@@ -487,24 +378,24 @@ END_TEST
 START_TEST(ends_where_a_shown_record_has_another_state)
 {
 	struct row changed = row_of(2);
-	COMMIT(0, 1, 2, 3);
+	COMMIT(f, 0, 1, 2, 3);
 	open_page(&anew, 2);
 	takes(EARLY_FULL, 2);
 	struct cursor next = finish();
-	fail_call(0);
-	COMMIT(0, 1);
+	fail_call(f, 0);
+	COMMIT(f, 0, 1);
 	changed.status = ROW_FAILED;
-	add_row(0, &changed);
-	COMMIT(0, 3);
+	add_row(part_of(f, 0), &changed);
+	COMMIT(f, 0, 3);
 	open_page(&next, 2);
 	takes_none(STATUS_CURSOR_EXPIRED);
-	fail_call(0);
-	COMMIT(0, 1);
+	fail_call(f, 0);
+	COMMIT(f, 0, 1);
 	changed = row_of(2);
 	changed.created = 5; /* is another with each answer */
 	changed.batch = 9;
-	add_row(0, &changed);
-	COMMIT(0, 3);
+	add_row(part_of(f, 0), &changed);
+	COMMIT(f, 0, 3);
 	open_page(&next, 2);
 	takes(EARLY_WAITS, 1);
 }
@@ -513,19 +404,19 @@ END_TEST
 /* What of it comes behind the shown ones may be as it will. */
 START_TEST(a_page_in_the_making_begins_again_with_its_call)
 {
-	COMMIT(0, 1, 2);
-	end_call(0);
-	COMMIT(1, 3, 4);
+	COMMIT(f, 0, 1, 2);
+	end_call(f, 0);
+	COMMIT(f, 1, 3, 4);
 	open_page(&anew, 3);
 	takes(EARLY_FULL, 3);
 	struct cursor next = finish();
 	open_page(&next, 9);
 	takes(EARLY_WAITS, 1);
-	fail_call(1);
+	fail_call(f, 1);
 	takes(EARLY_WAITS, 1);
-	COMMIT(1, 3, 5);
+	COMMIT(f, 1, 3, 5);
 	takes(EARLY_WAITS, 1);
-	COMMIT(1, 4);
+	COMMIT(f, 1, 4);
 	takes(EARLY_WAITS, 2);
 	finish();
 	SHOWN(1, 2, 3, 5, 4);
@@ -534,17 +425,15 @@ END_TEST
 
 START_TEST(a_first_page_follows_a_fetch_that_begins_anew_and_a_walk_does_not)
 {
-	COMMIT(0, 1, 2, 3);
+	COMMIT(f, 0, 1, 2, 3);
 	open_page(&anew, 2);
 	takes(EARLY_FULL, 2);
 	struct cursor next = finish();
 	shown.count = 0;
 	open_page(&anew, 9);
 	takes(EARLY_WAITS, 3);
-	fail_call(0);
-	cache_stage_abandon(f->stage);
-	stage();
-	COMMIT(0, 7, 8);
+	restage(f);
+	COMMIT(f, 0, 7, 8);
 	takes(EARLY_WAITS, 2);
 	struct cursor other = finish();
 	SHOWN(7, 8);
@@ -556,15 +445,15 @@ END_TEST
 
 START_TEST(waits_for_the_next_attempt_where_the_last_one_is_gone)
 {
-	COMMIT(0, 1, 2, 3);
+	COMMIT(f, 0, 1, 2, 3);
 	open_page(&anew, 2);
 	takes(EARLY_FULL, 2);
 	struct cursor next = finish();
-	fail_call(0);
-	sweep();
+	fail_call(f, 0);
+	store_sweep();
 	open_page(&next, 2);
 	takes(EARLY_WAITS, 0);
-	COMMIT(0, 1, 2, 3);
+	COMMIT(f, 0, 1, 2, 3);
 	takes(EARLY_WAITS, 1);
 	finish();
 	SHOWN(1, 2, 3);
@@ -573,7 +462,7 @@ END_TEST
 
 START_TEST(ends_with_the_fetch)
 {
-	COMMIT(0, 1, 2);
+	COMMIT(f, 0, 1, 2);
 	open_page(&anew, 9);
 	takes(EARLY_WAITS, 2);
 	flight_end(f->flight, STATUS_UPSTREAM_DOWN, 0, NULL);
@@ -601,22 +490,22 @@ show_rest(struct cache_result *result, const struct cursor *c)
 
 START_TEST(a_cursor_into_a_call_is_good_in_the_result_of_the_same_order)
 {
-	COMMIT(0, 1, 2);
-	end_call(0);
-	COMMIT(1, 3, 4, 5);
+	COMMIT(f, 0, 1, 2);
+	end_call(f, 0);
+	COMMIT(f, 1, 3, 4, 5);
 	open_page(&anew, 4);
 	takes(EARLY_FULL, 4);
 	struct cursor next = finish();
 	if (_i > 0)
-		fail_call(1);
+		fail_call(f, 1);
 	if (_i == 1)
-		COMMIT(1, 3, 4, 5, 6);
+		COMMIT(f, 1, 3, 4, 5, 6);
 	if (_i == 2)
-		COMMIT(1, 4, 3, 5, 6);
+		COMMIT(f, 1, 4, 3, 5, 6);
 	if (_i == 3)
-		COMMIT(1, 3);
-	end_call(1);
-	struct cache_result *result = publish(2);
+		COMMIT(f, 1, 3);
+	end_call(f, 1);
+	struct cache_result *result = end_well(2);
 	ck_assert_uint_eq(cache_manifest(result)->id, next.result);
 	ck_status(early_settle(cache, result, &next), _i >= 2 ? STATUS_CURSOR_EXPIRED : STATUS_OK);
 	if (_i < 2) {
@@ -633,9 +522,9 @@ END_TEST
 
 START_TEST(a_cursor_into_a_call_that_the_result_has_not_is_expired)
 {
-	COMMIT(0, 1, 2);
-	end_call(0);
-	struct cache_result *result = publish(1);
+	COMMIT(f, 0, 1, 2);
+	end_call(f, 0);
+	struct cache_result *result = end_well(1);
 	struct cursor c = {.inside = true, .call = 1, .position = 2};
 	ck_status(early_settle(cache, result, &c), STATUS_CURSOR_EXPIRED);
 	c = (struct cursor){.inside = true, .call = 0, .position = 3};
@@ -671,17 +560,17 @@ play_call(struct play *p)
 	if (p->over[call])
 		return;
 	if (p->sent[call] > 0 && unit_below(&p->random, 10) == 0) {
-		fail_call((uint32_t)call);
+		fail_call(f, (uint32_t)call);
 		p->sent[call] = 0;
 		if (unit_below(&p->random, 2) == 0)
-			sweep();
+			store_sweep();
 		return;
 	}
 	size_t more = unit_below(&p->random, p->sizes[call] - p->sent[call] + 1);
 	for (size_t i = 0; i < more; i++)
-		COMMIT((uint32_t)call, id_of(call, p->sent[call]++));
+		COMMIT(f, (uint32_t)call, id_of(call, p->sent[call]++));
 	if (p->sent[call] == p->sizes[call] && unit_below(&p->random, 3) == 0) {
-		end_call((uint32_t)call);
+		end_call(f, (uint32_t)call);
 		p->over[call] = true;
 		p->left--;
 	}
@@ -719,7 +608,7 @@ START_TEST(any_pages_of_any_fetch_are_its_result)
 	}
 	for (size_t i = unit_below(&p.random, 5); i > 0; i--)
 		play_page(&p);
-	struct cache_result *result = publish(p.calls);
+	struct cache_result *result = end_well(p.calls);
 	ck_status(early_settle(cache, result, &p.cursor), STATUS_OK);
 	show_rest(result, &p.cursor);
 	for (size_t call = 0; call < p.calls; call++)

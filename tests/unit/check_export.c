@@ -11,27 +11,14 @@
 #include "gateway/base/csv.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/normalise.h"
-#include "tests/unit/dir.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/store.h"
 
-#define NOW INT64_C(1790000000000)
-#define HOUR_MS INT64_C(3600000)
-#define TEXT "what is asked"
-
-static char dir[UNIT_DIR_BYTES];
-static struct cache *cache;
-static uint8_t digest[SHA256_BYTES];
 static struct buf in, out;
 
 static void
 setup(void)
 {
-	unit_dir_make(dir, "check_export");
-	ck_status(crypto_init(), STATUS_OK);
-	struct cache_options o = {
-	    .dir = dir, .size_bytes = 256 * MIB, .readers = 16, .cursor_grace_ms = HOUR_MS};
-	ck_status(cache_open(&o, NOW, &cache), STATUS_OK);
-	crypto_sha256(TEXT, strlen(TEXT), digest);
+	store_make("check_export", CACHE_TWINS_OFF);
 	buf_init(&in, 64 * MIB);
 	buf_init(&out, 256 * MIB);
 }
@@ -41,8 +28,7 @@ teardown(void)
 {
 	buf_fini(&in);
 	buf_fini(&out);
-	cache_close(cache);
-	unit_dir_remove(dir);
+	store_remove();
 }
 
 /* --- results */
@@ -68,7 +54,6 @@ make_result(bool complete)
 {
 	struct cache_stage *stage;
 	struct cache_part *part;
-	struct cache_result *result;
 	ck_status(in.err, STATUS_OK);
 	ck_status(cache_stage_open(cache, NULL, NOW, &stage), STATUS_OK);
 	ck_status(cache_part_open(stage, 0, 0, &part), STATUS_OK);
@@ -76,22 +61,10 @@ make_result(bool complete)
 	ck_status(cache_part_commit(part), STATUS_OK);
 	struct cache_part_info info = cache_part_info(part);
 	cache_part_close(part);
-	struct cache_manifest m = {
-	    .text = TEXT,
-	    .text_len = strlen(TEXT),
-	    .fetched_at_ms = NOW,
-	    .fresh_until_ms = NOW + HOUR_MS,
-	    .stale_until_ms = NOW + HOUR_MS,
-	    .keep_until_ms = NOW + HOUR_MS,
-	    .version = "5.0",
-	    .complete = complete,
-	    .parts = &info,
-	    .part_count = 1,
-	    .hosts_seen = 7,
-	};
-	memcpy(m.digest, digest, sizeof digest);
-	ck_status(cache_stage_publish(stage, &m, NOW, &result), STATUS_OK);
-	return result;
+	struct cache_manifest m = store_manifest(&info, 1);
+	m.complete = complete;
+	m.hosts_seen = 7;
+	return store_publish(stage, &m);
 }
 
 static size_t pieces, largest;

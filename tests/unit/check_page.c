@@ -9,35 +9,16 @@
 
 #include "gateway/answer/page.h"
 #include "gateway/base/limits.h"
-#include "tests/unit/dir.h"
 #include "tests/unit/inflate.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/store.h"
 
-#define NOW INT64_C(1790000000000)
-#define HOUR_MS INT64_C(3600000)
-
-static char dir[UNIT_DIR_BYTES];
-static struct cache *cache;
 static struct buf plain, packed, inflated, before;
 static const uint8_t key[32] = {1};
 
 static void
-open_store(enum cache_twins twins)
-{
-	struct cache_options o = {.dir = dir,
-	    .size_bytes = GIB,
-	    .readers = 16,
-	    .cursor_grace_ms = HOUR_MS,
-	    .twins = twins};
-	ck_status(cache_open(&o, NOW, &cache), STATUS_OK);
-}
-
-static void
 setup(void)
 {
-	unit_dir_make(dir, "check_page");
-	ck_status(crypto_init(), STATUS_OK);
-	open_store(CACHE_TWINS_INGEST);
+	store_make("check_page", CACHE_TWINS_INGEST);
 	struct buf *all[] = {&plain, &packed, &inflated, &before};
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		buf_init(all[i], 64 * MIB);
@@ -49,8 +30,7 @@ teardown(void)
 	struct buf *all[] = {&plain, &packed, &inflated, &before};
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		buf_fini(all[i]);
-	cache_close(cache);
-	unit_dir_remove(dir);
+	store_remove();
 }
 
 /* --- results */
@@ -105,25 +85,11 @@ make_result(const struct shape *s, uint64_t seed)
 	struct unit_random r = {seed};
 	struct cache_part_info parts[6];
 	struct cache_stage *stage;
-	struct cache_result *result;
 	ck_status(cache_stage_open(cache, NULL, NOW, &stage), STATUS_OK);
 	for (size_t i = 0; i < s->parts; i++)
 		fill_part(&r, stage, s, i, &parts[i]);
-	struct cache_manifest m = {
-	    .text = "all",
-	    .text_len = 3,
-	    .fetched_at_ms = NOW,
-	    .fresh_until_ms = NOW + HOUR_MS,
-	    .stale_until_ms = NOW + HOUR_MS,
-	    .keep_until_ms = NOW + HOUR_MS,
-	    .version = "5.0",
-	    .complete = true,
-	    .parts = parts,
-	    .part_count = s->parts,
-	};
-	crypto_sha256(m.text, m.text_len, m.digest);
-	ck_status(cache_stage_publish(stage, &m, NOW, &result), STATUS_OK);
-	return result;
+	struct cache_manifest m = store_manifest(parts, s->parts);
+	return store_publish(stage, &m);
 }
 
 /* --- pages */
@@ -259,10 +225,8 @@ START_TEST(without_twins_a_page_says_the_same)
 {
 	const struct shape s = {2, {500, 333}, 3000};
 	bool more = true;
-	cache_close(cache);
-	unit_dir_remove(dir);
-	unit_dir_make(dir, "check_page");
-	open_store(CACHE_TWINS_LAZY);
+	store_remove();
+	store_make("check_page", CACHE_TWINS_LAZY);
 	struct cache_result *r = make_result(&s, 79);
 	struct answer a = all_of(r);
 	static const uint64_t positions[] = {0, 20, 33, 100, 460, 500, 520};

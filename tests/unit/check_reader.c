@@ -2,32 +2,19 @@
  * carries follows from its id and call alone, so that every one that is given can be held against it. */
 #include "config.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "gateway/answer/reader.h"
-#include "gateway/base/buf.h"
 #include "gateway/base/clock.h"
-#include "gateway/base/limits.h"
-#include "tests/unit/dir.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/fetching.h"
 
-#define NOW INT64_C(1790000000000)
-#define HOUR_MS INT64_C(3600000)
 #define ALL SIZE_MAX
-#define TEXT "what is asked"
 #define GIVEN_MOST 60000
-#define CALLS_MOST 8
 
-static char dir[UNIT_DIR_BYTES];
-static struct cache *cache;
-static uint8_t digest[SHA256_BYTES];
 static const struct filter everything = {.query = NULL};
 
 /* --- records */
@@ -74,7 +61,7 @@ row_of(uint32_t call, uint64_t id)
 	};
 }
 
-static enum status
+static void
 add_row(struct cache_part *part, const struct row *row)
 {
 	uint32_t call = (uint32_t)row->host;
@@ -83,17 +70,16 @@ add_row(struct cache_part *part, const struct row *row)
 	struct buf body;
 	buf_init(&body, MIB);
 	write_body(&body, call, id);
-	enum status st =
-	    cache_part_add(part, row, body.data, body.len, memo, write_memo(call, id, memo));
+	size_t memo_len = write_memo(call, id, memo);
+	ck_status(cache_part_add(part, row, body.data, body.len, memo, memo_len), STATUS_OK);
 	buf_fini(&body);
-	return st;
 }
 
-static enum status
+static void
 add(struct cache_part *part, uint32_t call, uint64_t id)
 {
 	struct row row = row_of(call, id);
-	return add_row(part, &row);
+	add_row(part, &row);
 }
 
 static size_t
@@ -206,25 +192,6 @@ fails_with(struct reader *r, enum status wanted)
 
 /* --- results */
 
-static struct cache_manifest
-manifest_of(const struct cache_part_info *parts, size_t count, bool complete)
-{
-	struct cache_manifest m = {
-	    .text = TEXT,
-	    .text_len = strlen(TEXT),
-	    .fetched_at_ms = NOW,
-	    .fresh_until_ms = NOW + HOUR_MS,
-	    .stale_until_ms = NOW + HOUR_MS,
-	    .keep_until_ms = NOW + HOUR_MS,
-	    .version = "5.0",
-	    .complete = complete,
-	    .parts = parts,
-	    .part_count = count,
-	};
-	memcpy(m.digest, digest, sizeof digest);
-	return m;
-}
-
 /* Ids count on from `first`. */
 static struct cache_part_info
 whole_part(struct cache_stage *stage, uint32_t call, uint32_t attempt, uint64_t first, size_t count)
@@ -232,7 +199,7 @@ whole_part(struct cache_stage *stage, uint32_t call, uint32_t attempt, uint64_t 
 	struct cache_part *part;
 	ck_status(cache_part_open(stage, call, attempt, &part), STATUS_OK);
 	for (size_t i = 0; i < count; i++)
-		ck_status(add(part, call, first + i), STATUS_OK);
+		add(part, call, first + i);
 	ck_status(cache_part_commit(part), STATUS_OK);
 	struct cache_part_info info = cache_part_info(part);
 	cache_part_close(part);
@@ -245,16 +212,15 @@ make_result(const size_t *records, size_t parts, bool complete)
 {
 	struct cache_part_info infos[CALLS_MOST];
 	struct cache_stage *stage;
-	struct cache_result *result;
 	uint64_t first = 1;
 	ck_status(cache_stage_open(cache, NULL, NOW, &stage), STATUS_OK);
 	for (size_t i = 0; i < parts; i++) {
 		infos[i] = whole_part(stage, (uint32_t)i, (uint32_t)i % 3, first, records[i]);
 		first += records[i];
 	}
-	struct cache_manifest m = manifest_of(infos, parts, complete);
-	ck_status(cache_stage_publish(stage, &m, NOW, &result), STATUS_OK);
-	return result;
+	struct cache_manifest m = store_manifest(infos, parts);
+	m.complete = complete;
+	return store_publish(stage, &m);
 }
 
 /* That just these were given: all of the parts that match, in order. */
@@ -277,115 +243,12 @@ got_all_of(const size_t *records, size_t parts, const struct filter *filter)
 
 /* --- a fetch */
 
-struct fetching {
-	struct flights *flights;
-	struct flight *flight;
-	struct cache_stage *stage;
-	struct cache_part *part[CALLS_MOST]; /* of the attempt under way */
-	uint32_t attempt[CALLS_MOST];
-	struct cache_part_info info[CALLS_MOST];
-};
-
-static struct fetching fetching;
-
-static void
-on_committed(void *ctx, uint32_t call, uint32_t attempt, uint64_t records)
-{
-	struct fetching *f = ctx;
-	flight_committed(f->flight, call, attempt, records);
-}
-
-static void
-stage(struct fetching *f)
-{
-	const struct cache_stage_events events = {on_committed, f};
-	ck_status(cache_stage_open(cache, &events, NOW, &f->stage), STATUS_OK);
-	flight_staged(f->flight, cache_stage_id(f->stage));
-	memset(f->attempt, 0, sizeof f->attempt);
-}
-
-static void
-begin(struct fetching *f)
-{
-	bool leader;
-	f->flights = flights_new();
-	ck_assert_ptr_nonnull(f->flights);
-	f->flight = flight_join(f->flights, digest, TEXT, strlen(TEXT), "team", &leader);
-	ck_assert(f->flight != NULL && leader);
-}
-
-static void
-commit_list(struct fetching *f, uint32_t call, const uint64_t *ids, size_t count)
-{
-	struct cache_part **part = &f->part[call];
-	if (*part == NULL)
-		ck_status(cache_part_open(f->stage, call, f->attempt[call], part), STATUS_OK);
-	for (size_t i = 0; i < count; i++)
-		ck_status(add(*part, call, ids[i]), STATUS_OK);
-	ck_status(cache_part_commit(*part), STATUS_OK);
-}
-
-#define COMMIT(f, call, ...)                                                                       \
-	do {                                                                                       \
-		const uint64_t ids_[] = {__VA_ARGS__};                                             \
-		commit_list(f, call, ids_, ARRAY_LEN(ids_));                                       \
-	} while (0)
-
-/* The call has ended well. */
-static void
-end_call(struct fetching *f, uint32_t call)
-{
-	commit_list(f, call, NULL, 0);
-	f->info[call] = cache_part_info(f->part[call]);
-	cache_part_close(f->part[call]);
-	f->part[call] = NULL;
-	flight_call_ended(f->flight, call, f->info[call].attempt, f->info[call].records);
-}
-
-/* The attempt has failed; there will be another one. */
-static void
-fail_call(struct fetching *f, uint32_t call)
-{
-	cache_part_drop(f->part[call]);
-	f->part[call] = NULL;
-	f->attempt[call]++;
-}
-
-static void
-sweep(void)
-{
-	bool more;
-	do
-		ck_status(cache_sweep(cache, NOW, &more), STATUS_OK);
-	while (more);
-}
-
-static void
-restage(struct fetching *f)
-{
-	for (size_t i = 0; i < CALLS_MOST; i++) {
-		cache_part_drop(f->part[i]);
-		f->part[i] = NULL;
-	}
-	cache_stage_abandon(f->stage);
-	stage(f);
-}
-
-static void
-publish(struct fetching *f, const struct cache_manifest *m)
-{
-	struct cache_result *result;
-	ck_status(cache_stage_publish(f->stage, m, NOW, &result), STATUS_OK);
-	f->stage = NULL;
-	flight_end(f->flight, STATUS_OK, 0, result);
-	cache_release(result);
-}
-
 static void
 end_well(struct fetching *f, size_t calls, bool complete)
 {
-	struct cache_manifest m = manifest_of(f->info, calls, complete);
-	publish(f, &m);
+	struct cache_manifest m = store_manifest(f->info, calls);
+	m.complete = complete;
+	cache_release(publish(f, &m));
 }
 
 static void
@@ -394,44 +257,17 @@ end_badly(struct fetching *f, enum status st)
 	flight_end(f->flight, st, 0, NULL);
 }
 
-static void
-fetching_fini(struct fetching *f)
-{
-	for (size_t i = 0; i < CALLS_MOST; i++)
-		cache_part_close(f->part[i]);
-	cache_stage_abandon(f->stage);
-	flight_release(f->flight);
-	flights_free(f->flights);
-}
-
 /* --- fixtures */
-
-static void
-open_store(void)
-{
-	struct cache_options o = {
-	    .dir = dir, .size_bytes = 256 * MIB, .readers = 16, .cursor_grace_ms = HOUR_MS};
-	ck_status(cache_open(&o, NOW, &cache), STATUS_OK);
-}
 
 static void
 setup(void)
 {
-	unit_dir_make(dir, "check_reader");
-	ck_status(crypto_init(), STATUS_OK);
-	open_store();
-	crypto_sha256(TEXT, strlen(TEXT), digest);
+	store_make("check_reader", CACHE_TWINS_OFF);
 	got.count = 0;
 }
 
-static void
-teardown(void)
-{
-	cache_close(cache);
-	unit_dir_remove(dir);
-}
-
 /* A fetch of one stage, and a reader of it. */
+static struct fetching fetching;
 static struct reader reader;
 
 static void
@@ -448,7 +284,7 @@ teardown_fetch(void)
 {
 	reader_fini(&reader);
 	fetching_fini(&fetching);
-	teardown();
+	store_remove();
 }
 
 /* --- of a result */
@@ -632,33 +468,12 @@ START_TEST(a_result_that_was_dropped_stays_readable)
 	cache_release(result);
 	ck_status(reader_take(&r, 10, ALL, on_record, &got, &state), STATUS_OK);
 	ck_status(cache_drop_policy(cache, 0, &dropped), STATUS_OK);
-	sweep();
+	store_sweep();
 	drains_to(&r, READER_END);
 	got_all_of(some, 2, &everything);
 	reader_fini(&r);
 }
 END_TEST
-
-/* Turns a bit of the first value in the file that begins with these four bytes. */
-static void
-damage(const char *magic)
-{
-	char path[256];
-	struct stat st;
-	snprintf(path, sizeof path, "%s/env/data.mdb", dir);
-	int fd = open(path, O_RDWR);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(fstat(fd, &st), 0);
-	char *bytes = malloc((size_t)st.st_size);
-	ck_assert_ptr_nonnull(bytes);
-	ck_assert_int_eq(pread(fd, bytes, (size_t)st.st_size, 0), st.st_size);
-	const char *at = memmem(bytes, (size_t)st.st_size, magic, 4);
-	ck_assert_ptr_nonnull(at);
-	char byte = (char)(at[40] ^ 4);
-	ck_assert_int_eq(pwrite(fd, &byte, 1, at - bytes + 40), 1);
-	close(fd);
-	free(bytes);
-}
 
 /* 0: of its rows, 1: of its bodies */
 START_TEST(tells_of_a_damaged_result)
@@ -668,9 +483,7 @@ START_TEST(tells_of_a_damaged_result)
 	struct cache_result *result;
 	struct reader r;
 	cache_release(make_result(some, 1, true));
-	cache_close(cache);
-	damage(magics[_i]);
-	open_store();
+	store_damage(magics[_i]);
 	ck_status(cache_lookup(cache, digest, TEXT, strlen(TEXT), NOW, &result), STATUS_OK);
 	reader_init(&r, cache, result, NULL, &everything);
 	cache_release(result);
@@ -726,7 +539,7 @@ START_TEST(gives_what_is_committed_and_no_more)
 	COMMIT(f, 0, 1, 2);
 	drains_to(&reader, READER_WAITS);
 	GOT(0, 0, 1, 2);
-	ck_status(add(f->part[0], 0, 3), STATUS_OK);
+	add(f->part[0], 0, 3);
 	drains_to(&reader, READER_WAITS);
 	GOT(0, 0, 1, 2);
 	COMMIT(f, 0, 4);
@@ -822,7 +635,7 @@ START_TEST(keeps_the_result_of_a_fetch_that_nobody_else_holds)
 	flight_release(f->flight);
 	f->flight = NULL;
 	ck_status(cache_drop_policy(cache, 0, &dropped), STATUS_OK);
-	sweep();
+	store_sweep();
 	drains_to(&reader, READER_END);
 	GOT(0, 0, 1, 2);
 }
@@ -934,7 +747,7 @@ START_TEST(a_record_that_no_longer_matches_has_come_again)
 	GOT(0, 0, 3);
 	fail_call(f, 0);
 	COMMIT(f, 0, 1);
-	ck_status(add_row(f->part[0], &passed), STATUS_OK);
+	add_row(f->part[0], &passed);
 	COMMIT(f, 0, 6);
 	end_call(f, 0);
 	end_well(f, 1, true);
@@ -1006,7 +819,7 @@ START_TEST(waits_where_an_attempt_was_swept_away)
 	ck_status(reader_take(&reader, 2, ALL, on_record, &got, &state), STATUS_OK);
 	ck_assert_int_eq(state, READER_MORE);
 	fail_call(f, 0);
-	sweep();
+	store_sweep();
 	for (int i = 0; i < 2; i++)
 		drains_to(&reader, READER_WAITS);
 	ck_assert_uint_eq(got.count, 2);
@@ -1152,10 +965,10 @@ START_TEST(fails_where_the_fetch_has_not_asked_for_a_host_that_it_has_to_have)
 	COMMIT(f, 0, 1, 2);
 	drains_to(&reader, READER_WAITS);
 	end_call(f, 0);
-	struct cache_manifest m = manifest_of(f->info, 1, true);
+	struct cache_manifest m = store_manifest(f->info, 1);
 	m.hosts = ids;
 	m.host_count = 3;
-	publish(f, &m);
+	cache_release(publish(f, &m));
 	for (int i = 0; i < 2; i++)
 		ck_status(drain(&reader, ALL, ALL, &state), cases[_i].st);
 	GOT(0, 0, 1, 2);
@@ -1376,7 +1189,7 @@ play_one(struct play *p)
 	else if (dice < 250)
 		play_end(p);
 	else if (dice < 300)
-		sweep();
+		store_sweep();
 	else if (!p->script[call].ended && dice < 500)
 		play_retry(p, call);
 	else if (!p->script[call].ended)
@@ -1532,7 +1345,7 @@ fetch_with_trouble(struct fetching *f, struct unit_random *random, uint32_t call
 			for (uint64_t id = 1 + unit_below(random, 30); id <= 60; id += 3)
 				COMMIT(f, call, id);
 			fail_call(f, call);
-			sweep();
+			store_sweep();
 		}
 		for (uint64_t id = 60; id >= 1; id--)
 			COMMIT(f, call, id);
@@ -1585,7 +1398,7 @@ static TCase *
 result_tests(void)
 {
 	TCase *t = tcase_create("result");
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, store_remove);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, gives_all_of_a_result_part_by_part);
 	tcase_add_test(t, ends_at_once_where_there_is_nothing);

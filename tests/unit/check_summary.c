@@ -1,31 +1,20 @@
 /* Summaries against a model of them that sorts all rows and counts what is alike. */
 #include "config.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "gateway/answer/page.h"
 #include "gateway/answer/summary.h"
 #include "gateway/base/limits.h"
-#include "tests/unit/dir.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/store.h"
 
-#define NOW INT64_C(1790000000000)
-#define HOUR_MS INT64_C(3600000)
-#define TEXT "what is asked"
 #define BODY_MOST (2 * LIMIT_PAGE_BYTES)
 #define BY_ALL                                                                                     \
 	(QUERY_BY_STATUS | QUERY_BY_CRITICALITY | QUERY_BY_POLICY | QUERY_BY_CONTROL |             \
 	    QUERY_BY_HOST | QUERY_BY_TECHNOLOGY)
-
-static char dir[UNIT_DIR_BYTES];
-static struct cache *cache;
-static uint8_t digest[SHA256_BYTES];
 
 /* --- results */
 
@@ -37,7 +26,6 @@ publish(const struct row *rows, size_t count, size_t parts)
 {
 	struct cache_part_info infos[PARTS_MOST];
 	struct cache_stage *stage;
-	struct cache_result *result;
 	ck_assert_uint_le(parts, PARTS_MOST);
 	ck_status(cache_stage_open(cache, NULL, NOW, &stage), STATUS_OK);
 	for (size_t i = 0, at = 0; i < parts; i++) {
@@ -49,23 +37,10 @@ publish(const struct row *rows, size_t count, size_t parts)
 		infos[i] = cache_part_info(part);
 		cache_part_close(part);
 	}
-	struct cache_manifest m = {
-	    .text = TEXT,
-	    .text_len = strlen(TEXT),
-	    .fetched_at_ms = NOW,
-	    .fresh_until_ms = NOW + HOUR_MS,
-	    .stale_until_ms = NOW + HOUR_MS,
-	    .keep_until_ms = NOW + HOUR_MS,
-	    .version = "5.0",
-	    .complete = true,
-	    .hosts_asked = 9,
-	    .hosts_seen = 8,
-	    .parts = infos,
-	    .part_count = parts,
-	};
-	memcpy(m.digest, digest, sizeof digest);
-	ck_status(cache_stage_publish(stage, &m, NOW, &result), STATUS_OK);
-	return result;
+	struct cache_manifest m = store_manifest(infos, parts);
+	m.hosts_asked = 9;
+	m.hosts_seen = 8;
+	return store_publish(stage, &m);
 }
 
 /* --- the model */
@@ -210,27 +185,9 @@ says(struct cache_result *result, const struct filter *filter, unsigned by, cons
 static const struct filter everything = {.query = NULL};
 
 static void
-open_store(void)
-{
-	struct cache_options o = {
-	    .dir = dir, .size_bytes = 512 * MIB, .readers = 4, .cursor_grace_ms = HOUR_MS};
-	ck_status(cache_open(&o, NOW, &cache), STATUS_OK);
-}
-
-static void
 setup(void)
 {
-	unit_dir_make(dir, "check_summary");
-	ck_status(crypto_init(), STATUS_OK);
-	open_store();
-	crypto_sha256(TEXT, strlen(TEXT), digest);
-}
-
-static void
-teardown(void)
-{
-	cache_close(cache);
-	unit_dir_remove(dir);
+	store_make("check_summary", CACHE_TWINS_OFF);
 }
 
 /* --- in words */
@@ -448,34 +405,12 @@ START_TEST(has_no_more_bytes_than_a_page)
 }
 END_TEST
 
-static void
-damage_rows(void)
-{
-	char path[256];
-	struct stat st;
-	snprintf(path, sizeof path, "%s/env/data.mdb", dir);
-	int fd = open(path, O_RDWR);
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(fstat(fd, &st), 0);
-	char *bytes = malloc((size_t)st.st_size);
-	ck_assert_ptr_nonnull(bytes);
-	ck_assert_int_eq(pread(fd, bytes, (size_t)st.st_size, 0), st.st_size);
-	const char *at = memmem(bytes, (size_t)st.st_size, "PGRB", 4);
-	ck_assert_ptr_nonnull(at);
-	char byte = (char)(at[40] ^ 4);
-	ck_assert_int_eq(pwrite(fd, &byte, 1, at - bytes + 40), 1);
-	close(fd);
-	free(bytes);
-}
-
 START_TEST(tells_of_damaged_rows)
 {
 	struct cache_result *result;
 	struct buf body;
 	cache_release(publish(few, ARRAY_LEN(few), 1));
-	cache_close(cache);
-	damage_rows();
-	open_store();
+	store_damage("PGRB");
 	ck_status(cache_lookup(cache, digest, TEXT, strlen(TEXT), NOW, &result), STATUS_OK);
 	ck_status(summarize(result, &everything, _i ? QUERY_BY_HOST : QUERY_BY_STATUS, &body),
 	    STATUS_CORRUPT);
@@ -501,7 +436,7 @@ main(void)
 {
 	Suite *s = suite_create("summary");
 	TCase *t = tcase_create("summary");
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, store_remove);
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, statuses_come_as_passed_failed_error_and_null);
 	tcase_add_test(t, numbers_ascend_and_null_is_the_last);

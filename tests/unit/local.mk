@@ -39,18 +39,18 @@ tests_unit_check_credential_LDADD = libupstream.a $(BASE_LIBS) $(CURL_LIBS) $(CH
 tests_unit_check_demand_SOURCES = tests/unit/check_demand.c tests/unit/unit.h
 tests_unit_check_demand_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_demand_LDADD = libfetch.a $(BASE_LIBS) $(CHECK_LIBS)
-tests_unit_check_early_SOURCES = tests/unit/check_early.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_early_SOURCES = tests/unit/check_early.c tests/unit/dir.h tests/unit/fetching.h tests/unit/store.h tests/unit/unit.h
 tests_unit_check_early_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_early_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
-tests_unit_check_page_SOURCES = tests/unit/check_page.c tests/unit/dir.h tests/unit/inflate.h tests/unit/unit.h
+tests_unit_check_page_SOURCES = tests/unit/check_page.c tests/unit/dir.h tests/unit/inflate.h tests/unit/store.h tests/unit/unit.h
 tests_unit_check_page_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_page_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
 tests_unit_check_stitch_SOURCES = tests/unit/check_stitch.c tests/unit/unit.h
 tests_unit_check_stitch_CFLAGS = $(UNIT_CFLAGS) $(ZLIB_CFLAGS)
 tests_unit_check_stitch_LDADD = $(BASE_LIBS) $(ZLIB_LIBS) $(CHECK_LIBS)
-tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_export_SOURCES = tests/unit/check_export.c tests/unit/dir.h tests/unit/store.h tests/unit/unit.h
 tests_unit_check_export_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_export_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
@@ -97,7 +97,7 @@ tests_unit_check_query_LDADD = libquery.a libcache.a $(BASE_LIBS) $(JANSSON_LIBS
 tests_unit_check_quota_SOURCES = tests/unit/check_quota.c tests/unit/unit.h
 tests_unit_check_quota_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_quota_LDADD = libfront.a $(BASE_LIBS) $(CHECK_LIBS)
-tests_unit_check_reader_SOURCES = tests/unit/check_reader.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_reader_SOURCES = tests/unit/check_reader.c tests/unit/dir.h tests/unit/fetching.h tests/unit/store.h tests/unit/unit.h
 tests_unit_check_reader_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_reader_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
@@ -117,7 +117,7 @@ tests_unit_check_split_LDADD = libfetch.a $(BASE_LIBS) $(JANSSON_LIBS) $(CHECK_L
 tests_unit_check_stats_SOURCES = tests/unit/check_stats.c tests/unit/unit.h
 tests_unit_check_stats_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_stats_LDADD = libops.a $(BASE_LIBS) $(CHECK_LIBS)
-tests_unit_check_summary_SOURCES = tests/unit/check_summary.c tests/unit/dir.h tests/unit/unit.h
+tests_unit_check_summary_SOURCES = tests/unit/check_summary.c tests/unit/dir.h tests/unit/store.h tests/unit/unit.h
 tests_unit_check_summary_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_check_summary_LDADD = libanswer.a libfetch.a libquery.a libupstream.a libcache.a \
 	$(BASE_LIBS) $(CURL_LIBS) $(JANSSON_LIBS) $(LMDB_LIBS) $(CHECK_LIBS)
