@@ -8,6 +8,7 @@ libbase_a_SOURCES = \
 	gateway/base/codec.c gateway/base/codec.h \
 	gateway/base/csv.c gateway/base/csv.h \
 	gateway/base/crypto.c gateway/base/crypto.h \
+	gateway/base/digits.c gateway/base/digits.h \
 	gateway/base/form.c gateway/base/form.h \
 	gateway/base/ids.c gateway/base/ids.h \
 	gateway/base/limits.h \

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/digits.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/members.h"
 #include "gateway/fetch/normalise.h"
@@ -157,22 +158,10 @@ is_null(const char *value, size_t len)
 	return is_text(value, len, "null");
 }
 
-/* Digits alone, no leading zero, 0 to 2^63-1. */
 static bool
 read_number(const char *text, size_t len, uint64_t *ret)
 {
-	uint64_t value = 0;
-	if (len == 0 || len > 19 || (text[0] == '0' && len > 1))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		value = value * 10 + (uint64_t)(text[i] - '0');
-	}
-	if (value > INT64_MAX)
-		return false;
-	*ret = value;
-	return true;
+	return digits_read(text, len, 0, INT64_MAX, ret);
 }
 
 /* The same, quoted or not. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/digits.h"
 #include "gateway/base/limits.h"
 #include "gateway/fetch/plan.h"
 
@@ -211,18 +212,7 @@ plan_read_id(const char *value, size_t len, uint64_t *ret)
 		value++;
 		len -= 2;
 	}
-	if (len == 0 || len > 19 || value[0] == '0')
-		return false;
-	uint64_t id = 0;
-	for (size_t i = 0; i < len; i++) {
-		if (value[i] < '0' || value[i] > '9')
-			return false;
-		id = id * 10 + (uint64_t)(value[i] - '0'); /* 19 digits fit */
-	}
-	if (id > INT64_MAX)
-		return false;
-	*ret = id;
-	return true;
+	return digits_read(value, len, 1, INT64_MAX, ret);
 }
 
 static bool

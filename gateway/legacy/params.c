@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "gateway/base/digits.h"
 #include "gateway/base/form.h"
 #include "gateway/base/limits.h"
 #include "gateway/base/utf8.h"
@@ -135,7 +136,7 @@ read_value(struct reading *r, const struct row *row, const char *text, size_t le
 	case FORM_WORDS:
 		return read_list(r, row, text, len);
 	case FORM_NUMBER:
-		return param_number(text, len, QUERY_ID_MAX, &number);
+		return digits_read(text, len, 0, QUERY_ID_MAX, &number);
 	default:
 		break;
 	}

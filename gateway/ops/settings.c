@@ -13,6 +13,7 @@
 #include "gateway/base/arena.h"
 #include "gateway/base/buf.h"
 #include "gateway/base/clock.h"
+#include "gateway/base/digits.h"
 #include "gateway/base/limits.h"
 #include "gateway/ops/ini.h"
 #include "gateway/ops/settings.h"
@@ -585,7 +586,7 @@ enter_policy(struct loader *l, const char *where, struct ini_text sub)
 {
 	struct ini_text id_text, word = first_word(sub, &id_text);
 	uint64_t id;
-	if (!text_is(word, "policy") || !value_digits(id_text.at, id_text.len, 1, INT64_MAX, &id)) {
+	if (!text_is(word, "policy") || !digits_read(id_text.at, id_text.len, 1, INT64_MAX, &id)) {
 		complain(l, where, "this names no policy; write [cache \"policy 123\"]");
 		return NULL;
 	}

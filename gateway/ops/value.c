@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/digits.h"
 #include "gateway/ops/value.h"
 
 /* A run of characters that is not NUL-terminated. */
@@ -39,25 +40,6 @@ within(uint64_t value, const struct value_spec *spec)
 
 /* --- numbers with and without units */
 
-bool
-value_digits(const char *text, size_t len, uint64_t least, uint64_t most, uint64_t *ret)
-{
-	uint64_t value = 0;
-	if (len == 0 || (text[0] == '0' && len > 1))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		if (__builtin_mul_overflow(value, UINT64_C(10), &value) ||
-		    __builtin_add_overflow(value, (uint64_t)(text[i] - '0'), &value))
-			return false;
-	}
-	if (value < least || value > most)
-		return false;
-	*ret = value;
-	return true;
-}
-
 struct unit {
 	const char *suffix;
 	uint64_t factor;
@@ -85,7 +67,7 @@ read_with_unit(struct span s, const struct unit *units, size_t count, uint64_t *
 		digits++;
 	struct span suffix = {s.at + digits, s.len - digits};
 	uint64_t value;
-	if (!value_digits(s.at, digits, 0, UINT64_MAX, &value))
+	if (!digits_read(s.at, digits, 0, UINT64_MAX, &value))
 		return false;
 	for (size_t i = 0; i < count; i++)
 		if (span_is(suffix, units[i].suffix))
@@ -123,7 +105,7 @@ is_authority(struct span s)
 			i++;
 	}
 	uint64_t port;
-	return i > 0 && (i == s.len || (s.at[i] == ':' && value_digits(s.at + i + 1, s.len - i - 1,
+	return i > 0 && (i == s.len || (s.at[i] == ':' && digits_read(s.at + i + 1, s.len - i - 1,
 							      1, 65535, &port)));
 }
 
@@ -221,8 +203,8 @@ is_version(struct span s)
 {
 	const char *dot = memchr(s.at, '.', s.len);
 	uint64_t number;
-	return dot != NULL && value_digits(s.at, (size_t)(dot - s.at), 1, 99, &number) &&
-	       value_digits(dot + 1, s.len - (size_t)(dot - s.at) - 1, 0, 99, &number);
+	return dot != NULL && digits_read(s.at, (size_t)(dot - s.at), 1, 99, &number) &&
+	       digits_read(dot + 1, s.len - (size_t)(dot - s.at) - 1, 0, 99, &number);
 }
 
 /* --- lists */
@@ -326,7 +308,7 @@ read_policies(struct arena *a, struct span s, const struct value_spec *spec, str
 		return false;
 	for (size_t i = 0; i < given; i++) {
 		struct span item = next_item(&s);
-		if (!value_digits(item.at, item.len, 1, INT64_MAX, &ids[i]))
+		if (!digits_read(item.at, item.len, 1, INT64_MAX, &ids[i]))
 			return false;
 	}
 	qsort(ids, given, sizeof *ids, by_id);
@@ -391,7 +373,7 @@ value_read(
 		good = v.number == 1 || span_is(s, "false");
 		break;
 	case VALUE_NUMBER:
-		good = value_digits(text, len, spec->least, spec->most, &v.number);
+		good = digits_read(text, len, spec->least, spec->most, &v.number);
 		break;
 	case VALUE_DURATION:
 		good = read_with_unit(s, durations, ARRAY_LEN(durations), &v.number) &&

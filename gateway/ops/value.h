@@ -61,7 +61,5 @@ bool value_read(struct arena *a, const struct value_spec *spec, const char *text
 const char *value_wanted(struct arena *a, const struct value_spec *spec);
 /* An http URL (as VALUE_URL gave it) that leaves this machine. */
 bool value_url_is_plaintext(const char *url);
-/* Decimal digits without sign or leading zeros. */
-bool value_digits(const char *text, size_t len, uint64_t least, uint64_t most, uint64_t *ret);
 
 #endif

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gateway/base/digits.h"
 #include "gateway/base/limits.h"
 #include "gateway/query/param.h"
 #include "gateway/query/query.h"
@@ -155,7 +156,7 @@ take_value(struct param_reader *r, size_t id, const char *text, size_t len)
 	uint64_t seconds;
 	if (kind != PARAM_DATE_FROM && kind != PARAM_DATE_TO)
 		return param_take(r, id, text, len) == NULL;
-	if (!param_number(text, len, QUERY_DATE_MAX, &seconds))
+	if (!digits_read(text, len, 0, QUERY_DATE_MAX, &seconds))
 		return false;
 	r->values[id].date = (int64_t)seconds;
 	return true;

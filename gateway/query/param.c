@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway/base/clock.h"
+#include "gateway/base/digits.h"
 #include "gateway/base/limits.h"
 #include "gateway/query/param.h"
 
@@ -191,45 +192,17 @@ param_reader_init(struct param_reader *r, struct arena *a, query_field_f *field)
 	r->values[PARAM_limit].number = QUERY_LIMIT_DEFAULT;
 }
 
-bool
-param_number(const char *text, size_t len, uint64_t most, uint64_t *ret)
-{
-	uint64_t value = 0;
-	if (len == 0 || (text[0] == '0' && len > 1))
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < '0' || text[i] > '9')
-			return false;
-		uint64_t digit = (uint64_t)(text[i] - '0');
-		if (value > (most - digit) / 10 || digit > most)
-			return false;
-		value = value * 10 + digit;
-	}
-	*ret = value;
-	return true;
-}
-
-static bool
-read_number(const char *text, size_t len, uint64_t least, uint64_t most, uint64_t *ret)
-{
-	uint64_t value;
-	if (!param_number(text, len, most, &value) || value < least)
-		return false;
-	*ret = value;
-	return true;
-}
-
 static bool
 read_range(const char *text, size_t len, struct id_range *ret)
 {
 	const char *dash = memchr(text, '-', len);
 	size_t first_len = dash != NULL ? (size_t)(dash - text) : len;
 	struct id_range range;
-	if (!read_number(text, first_len, 1, QUERY_ID_MAX, &range.first))
+	if (!digits_read(text, first_len, 1, QUERY_ID_MAX, &range.first))
 		return false;
 	range.last = range.first;
 	if (dash != NULL &&
-	    (!read_number(dash + 1, len - first_len - 1, 1, QUERY_ID_MAX, &range.last) ||
+	    (!digits_read(dash + 1, len - first_len - 1, 1, QUERY_ID_MAX, &range.last) ||
 		range.last < range.first))
 		return false;
 	*ret = range;
@@ -323,7 +296,7 @@ param_take_item(struct param_reader *r, size_t id, size_t nth, const char *text,
 
 	switch (p->kind) {
 	case PARAM_IDS:
-		good = read_number(text, len, 1, QUERY_ID_MAX, &range.first);
+		good = digits_read(text, len, 1, QUERY_ID_MAX, &range.first);
 		if (good) {
 			range.last = range.first;
 			return take_ids(r, id, range);
@@ -377,7 +350,7 @@ take_single(struct param_reader *r, size_t id, const char *text, size_t len)
 		return read_word(p, text, len, &value->number);
 	case PARAM_ID:
 	case PARAM_NUMBER:
-		return read_number(text, len, p->least, p->most, &value->number);
+		return digits_read(text, len, p->least, p->most, &value->number);
 	case PARAM_DATE_FROM:
 	case PARAM_DATE_TO:
 		return read_date(text, len, p->kind == PARAM_DATE_TO, &value->date);

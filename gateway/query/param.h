@@ -120,9 +120,4 @@ void param_check_rules(
  * is one of them. Behind param_check_rules(). */
 void param_check_whole(uint32_t given, struct query_errors *errors);
 
-/* --- helpers */
-
-/* A number of decimal digits, without sign or leading zeros. */
-bool param_number(const char *text, size_t len, uint64_t most, uint64_t *ret);
-
 #endif

@@ -14,6 +14,7 @@
 #include "gateway/base/buf.h"
 #include "gateway/base/clock.h"
 #include "gateway/base/crypto.h"
+#include "gateway/base/digits.h"
 #include "gateway/base/form.h"
 #include "gateway/base/ids.h"
 #include "gateway/base/limits.h"
@@ -594,6 +595,29 @@ START_TEST(ids_are_sorted_without_duplicates)
 }
 END_TEST
 
+START_TEST(digits_are_a_number_of_one_spelling)
+{
+	static const struct {
+		const char *text;
+		uint64_t least, most;
+		bool good;
+	} cases[] = {{"0", 0, 9, true}, {"10", 10, 10, true}, {"9", 10, 99, false},
+	    {"11", 0, 10, false}, {"", 0, 9, false}, {"00", 0, 9, false}, {"01", 0, 9, false},
+	    {"+1", 0, 9, false}, {"-1", 0, 9, false}, {" 1", 0, 9, false}, {"1 ", 0, 9, false},
+	    {"1a", 0, UINT64_MAX, false}, {"18446744073709551615", 0, UINT64_MAX, true},
+	    {"18446744073709551616", 0, UINT64_MAX, false},
+	    {"18446744073709551620", 0, UINT64_MAX, false},
+	    {"100000000000000000000", 0, UINT64_MAX, false}};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *text = cases[i].text;
+		uint64_t number = 7;
+		bool good = digits_read(text, strlen(text), cases[i].least, cases[i].most, &number);
+		ck_assert_msg(good == cases[i].good, "%s", text);
+		ck_assert_uint_eq(number, good ? strtoull(text, NULL, 10) : 7);
+	}
+}
+END_TEST
+
 START_TEST(id_set_holds_each_id_once)
 {
 	struct unit_random r = {unit_seed(8)};
@@ -775,6 +799,7 @@ main(void)
 	tcase_add_test(tc, hex_takes_exactly_its_length);
 	tcase_add_test(tc, crypto_gives_the_published_values);
 	tcase_add_test(tc, ids_are_sorted_without_duplicates);
+	tcase_add_test(tc, digits_are_a_number_of_one_spelling);
 	tcase_add_test(tc, id_set_holds_each_id_once);
 	tcase_add_test(tc, every_status_is_told_fully);
 	tcase_add_test(tc, a_slug_has_one_http_status);
