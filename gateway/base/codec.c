@@ -19,19 +19,11 @@
 
 #include "gateway/base/buf.h"
 #include "gateway/base/codec.h"
+#include "gateway/base/le.h"
 #include "gateway/base/limits.h"
 
 /* most bytes given to a library at once: both count in 32 bits */
 #define ENGINE_MOST ((size_t)1 << 30)
-
-static uint32_t
-little_endian(const uint8_t *at, size_t count)
-{
-	uint32_t value = 0;
-	for (size_t i = count; i-- > 0;)
-		value = value << 8 | at[i];
-	return value;
-}
 
 /* what becomes of content that is given to a deflater */
 enum deflate_how { DEFLATE_MORE, DEFLATE_FLUSH, DEFLATE_END };
@@ -273,8 +265,7 @@ check_trailer(struct engine *e)
 	}
 	if (e->trailer_bytes < TRAILER_BYTES)
 		return ENGINE_MORE;
-	return little_endian(e->trailer, 4) == e->crc &&
-		       little_endian(e->trailer + 4, 4) == e->length
+	return le_get(e->trailer, 4) == e->crc && le_get(e->trailer + 4, 4) == e->length
 		   ? ENGINE_END
 		   : ENGINE_BAD;
 }
@@ -604,7 +595,7 @@ header_byte(struct inflater *inf, uint8_t byte)
 		return true;
 	case PLACE_XLEN:
 		if (field(inf, byte, 2)) {
-			inf->extra_left = little_endian(inf->bytes, 2);
+			inf->extra_left = (uint32_t)le_get(inf->bytes, 2);
 			inf->place = PLACE_EXTRA;
 			if (inf->extra_left == 0)
 				next_field(inf, PLACE_EXTRA);
@@ -622,7 +613,7 @@ header_byte(struct inflater *inf, uint8_t byte)
 	default: /* PLACE_HCRC */
 		if (field(inf, byte, 2)) {
 			next_field(inf, PLACE_HCRC);
-			return little_endian(inf->bytes, 2) == (inf->header_crc & 0xffff);
+			return le_get(inf->bytes, 2) == (inf->header_crc & 0xffff);
 		}
 		return true;
 	}

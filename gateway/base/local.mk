@@ -11,6 +11,7 @@ libbase_a_SOURCES = \
 	gateway/base/digits.c gateway/base/digits.h \
 	gateway/base/form.c gateway/base/form.h \
 	gateway/base/ids.c gateway/base/ids.h \
+	gateway/base/le.h \
 	gateway/base/limits.h \
 	gateway/base/lock.c gateway/base/lock.h gateway/base/lock_table.h \
 	gateway/base/log.c gateway/base/log.h \

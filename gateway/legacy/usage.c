@@ -6,6 +6,7 @@
 
 #include "gateway/base/codec.h"
 #include "gateway/base/crypto.h"
+#include "gateway/base/le.h"
 #include "gateway/base/lock.h"
 #include "gateway/base/log.h"
 #include "gateway/legacy/usage.h"
@@ -188,22 +189,6 @@ enum {
 	ROW_LAST = 48
 };
 
-static void
-put(uint8_t *at, uint64_t value, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t
-get(const uint8_t *at, size_t bytes)
-{
-	uint64_t value = 0;
-	for (size_t i = bytes; i-- > 0;)
-		value = value << 8 | at[i];
-	return value;
-}
-
 /* Of names, each with the NUL behind it: known again as long as others only come behind them. */
 static uint32_t
 crc_of_names(const char *const *names, size_t count)
@@ -220,13 +205,13 @@ put_row(uint8_t *at, const struct usage_row *row)
 	memset(at, 0, USAGE_NOTE_ROW_BYTES);
 	at[ROW_ENDPOINT] = (uint8_t)row->endpoint;
 	at[ROW_VERSION] = (uint8_t)(row->endpoint == USAGE_AUTH ? 0 : row->version + 1);
-	put(at + ROW_PARAMS, row->params, 4);
-	put(at + ROW_CHANGES, row->changes, 4);
-	put(at + ROW_CALLS, row->calls, 8);
-	put(at + ROW_RECORDS, row->records, 8);
-	put(at + ROW_BYTES, row->bytes, 8);
-	put(at + ROW_FIRST, (uint64_t)row->first_s, 8);
-	put(at + ROW_LAST, (uint64_t)row->last_s, 8);
+	le_put(at + ROW_PARAMS, row->params, 4);
+	le_put(at + ROW_CHANGES, row->changes, 4);
+	le_put(at + ROW_CALLS, row->calls, 8);
+	le_put(at + ROW_RECORDS, row->records, 8);
+	le_put(at + ROW_BYTES, row->bytes, 8);
+	le_put(at + ROW_FIRST, (uint64_t)row->first_s, 8);
+	le_put(at + ROW_LAST, (uint64_t)row->last_s, 8);
 }
 
 static size_t
@@ -243,12 +228,12 @@ write_note(const struct usage *u, const char *name, const struct usage_row *rows
 	bytes[AT_ROWS] = (uint8_t)count;
 	bytes[AT_PARAM_COUNT] = (uint8_t)n->param_count;
 	bytes[AT_CHANGE_COUNT] = (uint8_t)n->change_count;
-	put(bytes + AT_PARAM_CRC, crc_of_names(n->params, n->param_count), 4);
-	put(bytes + AT_CHANGE_CRC, crc_of_names(n->changes, n->change_count), 4);
+	le_put(bytes + AT_PARAM_CRC, crc_of_names(n->params, n->param_count), 4);
+	le_put(bytes + AT_CHANGE_CRC, crc_of_names(n->changes, n->change_count), 4);
 	memcpy(bytes + AT_NAME, name, name_len);
 	for (size_t i = 0; i < count; i++, len += USAGE_NOTE_ROW_BYTES)
 		put_row(bytes + len, &rows[i]);
-	put(bytes + AT_CRC, codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION), 4);
+	le_put(bytes + AT_CRC, codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION), 4);
 	return len;
 }
 
@@ -268,9 +253,9 @@ head_is_sound(const char *name, const uint8_t *bytes, size_t len)
 	size_t name_len = strlen(name);
 	return len >= USAGE_NOTE_HEAD_BYTES && len <= USAGE_NOTE_BYTES &&
 	       memcmp(bytes, note_magic, sizeof note_magic) == 0 &&
-	       get(bytes + AT_CRC, 4) == codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION) &&
+	       le_get(bytes + AT_CRC, 4) == codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION) &&
 	       bytes[AT_VERSION] == NOTE_VERSION && bytes[AT_ZERO] == 0 &&
-	       get(bytes + AT_ZEROS, 2) == 0 && bytes[AT_ROWS] <= USAGE_ROWS &&
+	       le_get(bytes + AT_ZEROS, 2) == 0 && bytes[AT_ROWS] <= USAGE_ROWS &&
 	       bytes[AT_PARAM_COUNT] <= USAGE_BITS && bytes[AT_CHANGE_COUNT] <= USAGE_BITS &&
 	       bytes[AT_NAME_LEN] == name_len &&
 	       len == AT_NAME + name_len + bytes[AT_ROWS] * (size_t)USAGE_NOTE_ROW_BYTES &&
@@ -283,19 +268,19 @@ get_row(const uint8_t *at, uint32_t param_mask, uint32_t change_mask, struct usa
 {
 	bool is_auth = at[ROW_ENDPOINT] == USAGE_AUTH;
 	if (at[ROW_ENDPOINT] >= USAGE_ENDPOINTS || at[ROW_VERSION] > VERSIONS_COUNT ||
-	    is_auth != (at[ROW_VERSION] == 0) || get(at + ROW_ZEROS, 2) != 0 ||
-	    get(at + ROW_MORE_ZEROS, 4) != 0)
+	    is_auth != (at[ROW_VERSION] == 0) || le_get(at + ROW_ZEROS, 2) != 0 ||
+	    le_get(at + ROW_MORE_ZEROS, 4) != 0)
 		return false;
 	*ret = (struct usage_row){
 	    .endpoint = (enum usage_endpoint)at[ROW_ENDPOINT],
 	    .version = is_auth ? 0 : at[ROW_VERSION] - 1u,
-	    .calls = get(at + ROW_CALLS, 8),
-	    .records = get(at + ROW_RECORDS, 8),
-	    .bytes = get(at + ROW_BYTES, 8),
-	    .first_s = (int64_t)get(at + ROW_FIRST, 8),
-	    .last_s = (int64_t)get(at + ROW_LAST, 8),
-	    .params = (uint32_t)get(at + ROW_PARAMS, 4),
-	    .changes = (uint32_t)get(at + ROW_CHANGES, 4),
+	    .calls = le_get(at + ROW_CALLS, 8),
+	    .records = le_get(at + ROW_RECORDS, 8),
+	    .bytes = le_get(at + ROW_BYTES, 8),
+	    .first_s = (int64_t)le_get(at + ROW_FIRST, 8),
+	    .last_s = (int64_t)le_get(at + ROW_LAST, 8),
+	    .params = (uint32_t)le_get(at + ROW_PARAMS, 4),
+	    .changes = (uint32_t)le_get(at + ROW_CHANGES, 4),
 	};
 	return ret->calls > 0 && ret->first_s >= 0 && ret->first_s <= ret->last_s &&
 	       (ret->params & ~param_mask) == 0 && (ret->changes & ~change_mask) == 0;
@@ -337,9 +322,9 @@ usage_read(struct usage *u, size_t consumer, const uint8_t *bytes, size_t len)
 	    !get_rows(bytes, rows))
 		return USAGE_NOTE_BAD;
 	bool params_hold = names_hold(
-	    n->params, n->param_count, bytes[AT_PARAM_COUNT], get(bytes + AT_PARAM_CRC, 4));
+	    n->params, n->param_count, bytes[AT_PARAM_COUNT], le_get(bytes + AT_PARAM_CRC, 4));
 	bool changes_hold = names_hold(
-	    n->changes, n->change_count, bytes[AT_CHANGE_COUNT], get(bytes + AT_CHANGE_CRC, 4));
+	    n->changes, n->change_count, bytes[AT_CHANGE_COUNT], le_get(bytes + AT_CHANGE_CRC, 4));
 	for (size_t slot = 0; slot < USAGE_ROWS; slot++) {
 		rows[slot].params &= params_hold ? UINT32_MAX : 0;
 		rows[slot].changes &= changes_hold ? UINT32_MAX : 0;

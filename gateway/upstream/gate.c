@@ -6,6 +6,7 @@
 
 #include "gateway/base/clock.h"
 #include "gateway/base/codec.h"
+#include "gateway/base/le.h"
 #include "gateway/upstream/gate.h"
 
 #define WINDOW_MOST_S 86400             /* likewise in the settings */
@@ -415,40 +416,24 @@ enum note_at {
 };
 
 static void
-put(uint8_t *at, uint64_t value, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t
-get(const uint8_t *at, size_t bytes)
-{
-	uint64_t value = 0;
-	for (size_t i = bytes; i-- > 0;)
-		value = value << 8 | at[i];
-	return value;
-}
-
-static void
 put_limits(uint8_t *at, const struct gate_limits *l)
 {
-	put(at, l->calls, 8);
-	put(at + 8, (uint64_t)l->window_ms, 8);
-	put(at + 16, l->concurrency, 8);
+	le_put(at, l->calls, 8);
+	le_put(at + 8, (uint64_t)l->window_ms, 8);
+	le_put(at + 16, l->concurrency, 8);
 }
 
 static struct gate_limits
 get_limits(const uint8_t *at)
 {
-	return (struct gate_limits){get(at, 8), (int64_t)get(at + 8, 8), get(at + 16, 8)};
+	return (struct gate_limits){le_get(at, 8), (int64_t)le_get(at + 8, 8), le_get(at + 16, 8)};
 }
 
 static uint8_t *
 put_moments(uint8_t *at, const struct gate_ring *r, int64_t mono_to_wall_ms)
 {
 	for (size_t i = 0; i < r->inside; i++, at += 8)
-		put(at, (uint64_t)(inside_at(r, i) + mono_to_wall_ms), 8);
+		le_put(at, (uint64_t)(inside_at(r, i) + mono_to_wall_ms), 8);
 	return at;
 }
 
@@ -463,18 +448,18 @@ gate_write(struct gate *g, int64_t mono_ms, int64_t wall_ms, uint8_t *bytes)
 	bytes[AT_VERSION] = NOTE_VERSION;
 	bytes[AT_API] = (uint8_t)g->api;
 	bytes[AT_FLAGS] = g->half_open ? NOTE_HALF_OPEN : 0;
-	put(bytes + AT_OWN, g->own.inside, 4);
-	put(bytes + AT_FOREIGN, g->foreign.inside, 4);
-	put(bytes + AT_NOT_COUNTED, g->not_counted, 4);
-	put(bytes + AT_UNDER_WAY, running, 4);
-	put(bytes + AT_WRITTEN, (uint64_t)wall_ms, 8);
-	put(bytes + AT_CLOSED_UNTIL, (uint64_t)(g->closed_until_ms + to_wall_ms), 8);
+	le_put(bytes + AT_OWN, g->own.inside, 4);
+	le_put(bytes + AT_FOREIGN, g->foreign.inside, 4);
+	le_put(bytes + AT_NOT_COUNTED, g->not_counted, 4);
+	le_put(bytes + AT_UNDER_WAY, running, 4);
+	le_put(bytes + AT_WRITTEN, (uint64_t)wall_ms, 8);
+	le_put(bytes + AT_CLOSED_UNTIL, (uint64_t)(g->closed_until_ms + to_wall_ms), 8);
 	put_limits(bytes + AT_SET, &g->set);
 	put_limits(bytes + AT_NOW, &g->now);
 	uint8_t *end = put_moments(bytes + AT_MOMENTS, &g->own, to_wall_ms);
 	end = put_moments(end, &g->foreign, to_wall_ms);
 	size_t len = (size_t)(end - bytes);
-	put(bytes + AT_CRC, codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION), 4);
+	le_put(bytes + AT_CRC, codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION), 4);
 	return len;
 }
 
@@ -489,7 +474,7 @@ static bool
 moments_ascend(const uint8_t *at, uint64_t n)
 {
 	for (uint64_t i = 1; i < n; i++)
-		if ((int64_t)get(at + 8 * i, 8) < (int64_t)get(at + 8 * (i - 1), 8))
+		if ((int64_t)le_get(at + 8 * i, 8) < (int64_t)le_get(at + 8 * (i - 1), 8))
 			return false;
 	return true;
 }
@@ -499,15 +484,15 @@ note_is_sound(const struct gate *g, const uint8_t *bytes, size_t len)
 {
 	if (len < GATE_NOTE_HEAD_BYTES || len > GATE_NOTE_BYTES ||
 	    memcmp(bytes, note_magic, sizeof note_magic) != 0 ||
-	    get(bytes + AT_CRC, 4) != codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION) ||
+	    le_get(bytes + AT_CRC, 4) != codec_crc32(0, bytes + AT_VERSION, len - AT_VERSION) ||
 	    bytes[AT_VERSION] != NOTE_VERSION || bytes[AT_API] != (uint8_t)g->api ||
 	    (bytes[AT_FLAGS] & ~NOTE_HALF_OPEN) != 0 || bytes[AT_FLAGS + 1] != 0 ||
-	    get(bytes + AT_ZERO, 4) != 0)
+	    le_get(bytes + AT_ZERO, 4) != 0)
 		return false;
-	uint64_t own = get(bytes + AT_OWN, 4), foreign = get(bytes + AT_FOREIGN, 4);
+	uint64_t own = le_get(bytes + AT_OWN, 4), foreign = le_get(bytes + AT_FOREIGN, 4);
 	struct gate_limits set = get_limits(bytes + AT_SET), now = get_limits(bytes + AT_NOW);
 	return own <= GATE_RATE_MOST && foreign <= GATE_RATE_MOST &&
-	       get(bytes + AT_NOT_COUNTED, 4) <= GATE_RATE_MOST &&
+	       le_get(bytes + AT_NOT_COUNTED, 4) <= GATE_RATE_MOST &&
 	       len == GATE_NOTE_HEAD_BYTES + 8 * (own + foreign) && limits_are_sound(&set) &&
 	       limits_are_sound(&now) && moments_ascend(bytes + AT_MOMENTS, own) &&
 	       moments_ascend(bytes + AT_MOMENTS + 8 * own, foreign);
@@ -528,7 +513,7 @@ take_moments(struct gate *g, struct gate_ring *r, const uint8_t *at, uint64_t n,
     int64_t wall_ms)
 {
 	for (uint64_t i = 0; i < n; i++) {
-		int64_t age = age_ms((int64_t)get(at + 8 * i, 8), wall_ms);
+		int64_t age = age_ms((int64_t)le_get(at + 8 * i, 8), wall_ms);
 		if (age < g->now.window_ms)
 			push(r, LONG_AGO_MS, mono_ms - age);
 	}
@@ -543,17 +528,17 @@ gate_read(struct gate *g, const uint8_t *bytes, size_t len, int64_t mono_ms, int
 	if (!g->pinned && set.calls == g->set.calls && set.window_ms == g->set.window_ms &&
 	    set.concurrency == g->set.concurrency)
 		g->now = now;
-	uint64_t own = get(bytes + AT_OWN, 4), foreign = get(bytes + AT_FOREIGN, 4);
+	uint64_t own = le_get(bytes + AT_OWN, 4), foreign = le_get(bytes + AT_FOREIGN, 4);
 	take_moments(g, &g->own, bytes + AT_MOMENTS, own, mono_ms, wall_ms);
 	if (!g->pinned)
 		take_moments(
 		    g, &g->foreign, bytes + AT_MOMENTS + 8 * own, foreign, mono_ms, wall_ms);
-	for (uint64_t n = get(bytes + AT_NOT_COUNTED, 4); n > 0; n--)
+	for (uint64_t n = le_get(bytes + AT_NOT_COUNTED, 4); n > 0; n--)
 		push(&g->own, LONG_AGO_MS, mono_ms);
-	g->ghosts = get(bytes + AT_UNDER_WAY, 4);
+	g->ghosts = le_get(bytes + AT_UNDER_WAY, 4);
 	g->ghosts_until_ms =
 	    mono_ms + (GATE_LINGER_MS < g->now.window_ms ? GATE_LINGER_MS : g->now.window_ms);
-	int64_t closed_until = (int64_t)get(bytes + AT_CLOSED_UNTIL, 8);
+	int64_t closed_until = (int64_t)le_get(bytes + AT_CLOSED_UNTIL, 8);
 	if (closed_until > wall_ms) {
 		int64_t for_ms = closed_until - wall_ms; /* both are above 0 */
 		g->closed_until_ms = mono_ms + (for_ms < CLOSED_MOST_MS ? for_ms : CLOSED_MOST_MS);
