@@ -1,7 +1,7 @@
 /* The LMDB environment and its transactions; the only includer of lmdb.h.
  *
  * A transaction remembers its first failure, and every later call on it does nothing: write
- * straight on and ask once, at env_commit() or env_reader_status(). Bytes that come out are
+ * straight on and ask once, at env_commit() or env_txn_status(). Bytes that come out are
  * borrowed from the map until the transaction ends (in a write transaction: until its next
  * change).
  *

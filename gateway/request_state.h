@@ -166,6 +166,7 @@ void source_init(struct source *s);
 void source_fini(struct source *s);
 /* Writes down the canonical text of s->query (into an empty s->canon) and its digest. */
 enum status source_settle(struct source *s) NODISCARD;
+
 /* Of r->source, in request_source.c. Each gives the step that follows: what there is serves (answer), a
  * fetch is needed or under way (follow), or there is a problem (respond). */
 enum step source_lookup(struct request *r);
@@ -194,6 +195,13 @@ enum status source_take_query(struct request *r, const struct query *walked) NOD
 enum step source_over_quota(struct request *r, int64_t wait_ms, const char *detail);
 /* How a flight that has ended well served it. */
 enum served source_served(const struct source *s);
+/* Begins a fetch that nobody waits for. False: there is no need, or it would fail. */
+bool source_refresh(struct request *r);
+/* There is an older result that may be served while the upstream fails. */
+bool source_may_stand_in(const struct request *r);
+/* The result is older than was asked for, but what the caller was told to come again for. */
+bool source_is_owed(const struct request *r, const struct cache_result *result);
+
 /* In request_contained.c: takes a result of a broader query that has the answer, if it is worth what is
  * wanted (fresh, stale, or expired: that one may but stand in; or older than is asked for, but owed).
  * Nothing follows from it yet. */
@@ -211,16 +219,16 @@ void source_refused(const struct request *r, const char *text, size_t len, uint6
 /* `renew` with what is to be made anew in place of r->source: itself, or the broader query that its result
  * is of. Gives what that gives. */
 bool source_renew(struct request *r, bool (*renew)(struct request *r));
-/* The result is older than was asked for, but what the caller was told to come again for. */
-bool source_is_owed(const struct request *r, const struct cache_result *result);
 /* What is left to do to r->source->result, of a broader query, for r->source->query.
  *   STATUS_OK, STATUS_UPSTREAM_BAD_DATA (it may lack something, or is doubtful), or the store's */
 enum status source_narrow(struct request *r) NODISCARD;
+/* There is nothing left to do: its result is its own. */
 void source_forget_rest(struct source *s);
 /* Which records of its result the caller sees; borrowed from the source and the consumer. */
 struct filter source_filter(const struct request *r, const struct source *s);
 /* Likewise of those that its flight brings. */
 struct filter source_flight_filter(const struct request *r, const struct source *s);
+
 /* In request_broad.c: begins the fetch of the broad query in place of its own, where that pays. True: its
  * flight is the source's from now on (s->follows, s->began); false: nothing has changed. */
 bool source_begin_broad(struct request *r);
@@ -228,10 +236,6 @@ bool source_begin_broad(struct request *r);
 bool source_foresee_broad(struct request *r, struct broader *ret);
 /* Likewise one that nobody waits for. True: it is to be fetched so, and *ret_begun as source_refresh(). */
 bool source_refresh_broad(struct request *r, bool *ret_begun);
-/* Begins a fetch that nobody waits for. False: there is no need, or it would fail. */
-bool source_refresh(struct request *r);
-/* There is an older result that may be served while the upstream fails. */
-bool source_may_stand_in(const struct request *r);
 
 /* A header or parameter from nginx; "" if it is absent. */
 const char *request_param(const struct request *r, const char *name);

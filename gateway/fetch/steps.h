@@ -1,5 +1,6 @@
 /* clang-format off */
-/* THE WAY OF A FETCH. One line a step, in order; fetch.c has one step_<name>() each.
+/* THE WAY OF A FETCH. One line a step, in order; fetch_steps.c has one fetch_step_<name>() each,
+ * and fetch.c runs them.
  *
  *     resolve hosts → plan calls → pull (each call: budget → transport → inflate → split
  *       → normalise → fragment → store) → seal → publish → wake
