@@ -707,7 +707,7 @@ START_TEST(refuses_a_body_with_a_raw_nul)
 		const char *json;
 		size_t len;
 	} bodies[] = {
-#define BODY(text) {text, sizeof text - 1}
+#define BODY(text) {(text), sizeof(text) - 1}
 	    BODY("{\"policy\":1}\0"), BODY("{\"policy\":1}\0x"), BODY("{\"policy\":1\0}"),
 	    BODY("{\"policy\":[1\0,2]}"), BODY("{\0\"policy\":1}"), BODY("{\"pol\0icy\":1}"),
 	    BODY("\0")
