@@ -33,8 +33,8 @@ struct batch {
 	struct buf bodies;
 	struct buf before; /* the end of the run before runs[0], if that is not among these */
 	struct buf twins;
-	size_t
-	    twin_count; /* of the first runs; they are made as late as possible, by whoever has the time */
+	/* of the first runs: made as late as possible, by whoever has the time */
+	size_t twin_count;
 	bool ends; /* the last run is the part's last, however little it has */
 
 	/* the writer's (writer.c) */

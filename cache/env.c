@@ -33,8 +33,8 @@ struct env_txn {
 
 struct env {
 	MDB_env *mdb;
-	_Atomic(MDB_env *)
-	    reading; /* where reading begins: that one, or the one of save_readers() */
+	/* where reading begins: that one, or the one of save_readers() */
+	_Atomic(MDB_env *) reading;
 	char *path;
 	MDB_dbi dbs[ENV_DB_COUNT];
 	int fd; /* borrowed from mdb */

@@ -111,8 +111,7 @@ worker_main(void *ctx)
 		}
 		begin(w);
 		ws->serve(ws->ctx, w, w->fcgi);
-		fcgi_end(
-		    w->fcgi); /* it may wait: who stops can break that off while it has the fd */
+		fcgi_end(w->fcgi); /* may wait: a stop breaks that off while it has the fd */
 		forget_fd(w);
 		fcgi_finish(w->fcgi);
 		end(w);

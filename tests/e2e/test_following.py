@@ -77,6 +77,10 @@ class Following(harness.StackTest):
     def release(self):
         self.control.release(id=self.hold)
 
+    def completes(self, place, consumer=ALL):
+        client = self.it.client(consumer)
+        harness.wait_until(lambda: client.get(place).json()["state"] == "complete", "it is done")
+
     def postures(self, answer, client):
         """Of this page and those behind it, by ID, with numbers as text."""
         got = {}
@@ -193,7 +197,7 @@ class Following(harness.StackTest):
         for answer in (first, again):
             self.assertEqual((answer.status, answer.headers["Location"]), (202, place))
         self.release()
-        harness.wait_until(lambda: self.it.client(ALL).get(place).json()["state"] == "complete", "it is done")
+        self.completes(place)
         answer = self.ask(SOME, policy="1001", status="Failed")
         self.assertRegex(answer.headers["Cache-Status"], r"hit; ttl=\d+; detail=contained")
         self.assertEqual(calls(self.it), 3)
@@ -215,7 +219,7 @@ class Following(harness.StackTest):
         # the last of its queries, and still its own once the fetch is over
         self.assertEqual(self.ask(SOME, AT_ONCE, policy="1001", qds="true").headers["Location"], place)
         self.release()
-        harness.wait_until(lambda: some.get(place).json()["state"] == "complete", "it is done")
+        self.completes(place, SOME)
         self.assertIn("qds=true", some.get(place).json()["query"])
         self.assertNotIn("1002", some.get(place).json()["query"])
         answer = self.ask(SOME, policy="1001", limit=1000)
@@ -340,20 +344,24 @@ class Following(harness.StackTest):
         upstream = reference.Upstream(self.it.upstream, self.it.username, self.it.password)
         return upstream.hosts([1003])[0]["hostIds"][0]
 
-    def test_what_has_to_be_newer_follows_and_is_owed(self):
-        self.begin()
-        newer = {"Cache-Control": "no-cache"}
+    def follows_and_is_owed(self, newer, passes_s=0):
+        newer = {"Cache-Control": newer}
         self.broad()
         answer = self.ask(headers=newer | AT_ONCE, policy="1001", status="Failed")
         self.assertEqual(answer.status, 202)
         self.release()
-        harness.wait_until(lambda: self.it.client(ALL).get(answer.headers["Location"]).json()["state"] ==
-                           "complete", "it is done")
+        self.completes(answer.headers["Location"])
+        if passes_s > 0:
+            self.it.advance(passes_s)
         answer = self.ask(headers=newer, policy="1001", status="Failed")
         self.assertEqual(answer.headers["Cache-Status"], FOLLOWED)
         self.assertEqual(calls(self.it), 3)
         answer = self.ask(headers=newer, policy="1001", status="Failed")
         self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; stored")
+
+    def test_what_has_to_be_newer_follows_and_is_owed(self):
+        self.begin()
+        self.follows_and_is_owed("no-cache")
 
     def test_who_was_told_to_come_again_has_what_was_fetched_for_it_however_old_that_is(self):
         # of no stored result, of one, and of one of a broader query that was followed
@@ -369,8 +377,7 @@ class Following(harness.StackTest):
             first = self.ask(consumer, headers | AT_ONCE, **query)
             self.assertEqual(first.status, 202, first)
             self.release()
-            client = self.it.client(consumer)
-            harness.wait_until(lambda: client.get(first.headers["Location"]).json()["state"] == "complete", "it is done")
+            self.completes(first.headers["Location"], consumer)
             made = calls(self.it) - before
             again = self.ask(consumer, headers, **query)
             self.assertEqual(again.status, 200, again)
@@ -379,19 +386,7 @@ class Following(harness.StackTest):
 
     def test_what_may_not_be_old_follows_and_is_owed(self):
         self.begin(clock=True)
-        newer = {"Cache-Control": "max-age=5"}
-        self.broad()
-        answer = self.ask(headers=newer | AT_ONCE, policy="1001", status="Failed")
-        self.assertEqual(answer.status, 202)
-        self.release()
-        harness.wait_until(lambda: self.it.client(ALL).get(answer.headers["Location"]).json()["state"] ==
-                           "complete", "it is done")
-        self.it.advance(30)
-        answer = self.ask(headers=newer, policy="1001", status="Failed")
-        self.assertEqual(answer.headers["Cache-Status"], FOLLOWED)
-        self.assertEqual(calls(self.it), 3)
-        answer = self.ask(headers=newer, policy="1001", status="Failed")
-        self.assertEqual(answer.headers["Cache-Status"], "posturegate; fwd=request; stored")
+        self.follows_and_is_owed("max-age=5", passes_s=30)
 
     def test_what_is_told_of_a_broader_result_does_not_count_what_is_hidden(self):
         self.begin()

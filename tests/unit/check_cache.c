@@ -1447,10 +1447,12 @@ START_TEST(more_views_than_there_can_be_are_refused)
 }
 END_TEST
 
-START_TEST(a_full_map_is_full_and_usable_again)
+/* An environment of its own, of 1 MiB. */
+static struct env *
+open_small(void)
 {
 	static const char format[] = "test";
-	char path[160], value[100000] = {0};
+	char path[160];
 	snprintf(path, sizeof path, "%s/small", dir);
 	ck_assert_int_eq(mkdir(path, 0700), 0);
 	struct env_options o = {.path = path,
@@ -1461,6 +1463,13 @@ START_TEST(a_full_map_is_full_and_usable_again)
 	struct env *e;
 	const char *reason;
 	ck_status(env_open(&o, &e, &reason), STATUS_OK);
+	return e;
+}
+
+START_TEST(a_full_map_is_full_and_usable_again)
+{
+	char value[100000] = {0};
+	struct env *e = open_small();
 	enum status st = STATUS_OK;
 	uint8_t i;
 	for (i = 0; i < 100 && st == STATUS_OK; i++) {
@@ -1498,8 +1507,8 @@ fdatasync(int fd)
  * committed. */
 static atomic_int last_write_fails;
 
-static atomic_uint
-    fails_each; /* of other writes: one of about so many finds the disk full; 0: none */
+/* Of other writes one of about so many finds the disk full; 0: none. */
+static atomic_uint fails_each;
 static atomic_uint writes;
 
 static bool
@@ -1535,18 +1544,7 @@ pwrite(int fd, const void *bytes, size_t len, off_t at)
 
 START_TEST(a_durable_commit_keeps_those_before_even_if_it_changes_nothing)
 {
-	static const char format[] = "test";
-	char path[160];
-	snprintf(path, sizeof path, "%s/small", dir);
-	ck_assert_int_eq(mkdir(path, 0700), 0);
-	struct env_options o = {.path = path,
-	    .map_bytes = MIB,
-	    .readers = 4,
-	    .format = format,
-	    .format_len = sizeof format};
-	struct env *e;
-	const char *reason;
-	ck_status(env_open(&o, &e, &reason), STATUS_OK);
+	struct env *e = open_small();
 	struct env_txn *t = env_write(e);
 	env_put(t, ENV_BODIES, "k", 1, "v", 1);
 	ck_status(env_commit(t, false), STATUS_OK);
