@@ -106,7 +106,11 @@ enum status
 batch_make_twin(struct batch *b, bool *ret_made)
 {
 	*ret_made = has_twins(b) && b->twin_count < b->run_count && is_closed(b, b->twin_count);
-	return *ret_made ? make_twin(b, b->twin_count++) : STATUS_OK;
+	if (!*ret_made)
+		return STATUS_OK;
+	enum status st = make_twin(b, b->twin_count);
+	b->twin_count += st == STATUS_OK;
+	return st;
 }
 
 static enum status
